@@ -1,0 +1,5 @@
+"""rankwise: recover low-rank matrices from few observations, and see how the recovery happens."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,236 @@
+"""The compiled driver of the one loop: steps under XLA, measured at checkpoints, one run or a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rankwise.keys import as_jax_key
+from rankwise.measures import MEASURES
+from rankwise.plain import Plain, flatten, unflatten
+from rankwise.problems import Problem
+from rankwise.results import RESULTS
+from rankwise.solvers import Solver
+
+SEGMENTS = 20
+RUNNING = RESULTS.running.code
+
+
+class Carry(NamedTuple):
+    """What the loop carries: the state, why each run stopped (a code), its steps, and the common clock."""
+
+    state: Any
+    code: Any
+    steps: Any
+    now: Any
+
+
+class Data(NamedTuple):
+    """What measures may look at and the solver may not."""
+
+    heldout: Problem | None
+    truth: Any
+
+
+class Axes(NamedTuple):
+    """Which arguments are stacked along a leading batch axis (0) and which are shared (None)."""
+
+    problem: int | None
+    solver: int | None
+    data: int | None
+
+
+def register() -> None:
+    """Let JAX see through every plain class defined so far."""
+    for cls in Plain.classes:
+        _register(cls)
+
+
+@cache
+def _register(cls: type[Plain]) -> None:
+    jax.tree_util.register_pytree_node(cls, flatten, partial(unflatten, cls))
+
+
+@contextmanager
+def precision(dtype: np.dtype) -> Iterator[None]:
+    """Float64 where the data are float64, float32 where they are float32, and only inside this block."""
+    with jax.enable_x64(bool(dtype == np.float64)):
+        yield
+
+
+def lift(function: Callable[..., Any], axes: Axes | None, *in_axes: Any) -> Callable[..., Any]:
+    """The function itself for one run, mapped over the batch for many."""
+    return function if axes is None else jax.vmap(function, in_axes=in_axes)
+
+
+@partial(jax.jit, static_argnames="axes")
+def start(problem: Problem, solver: Solver, key: Any, axes: Axes | None) -> Any:
+    """The initial state, or a batch of them."""
+    init = lift(lambda p, s, k: s.init(p, k), axes, *(axes or ())[:2], 0)
+    return init(problem, solver, key)
+
+
+@partial(jax.jit, static_argnames=("track", "axes"))
+def advance(
+    problem: Problem,
+    solver: Solver,
+    data: Data,
+    carry: Carry,
+    checkpoints: Any,
+    *,
+    track: tuple[str, ...],
+    axes: Axes | None,
+) -> tuple[Carry, tuple[Any, dict[str, Any]]]:
+    """Run to each checkpoint in turn and measure there; stopped runs stand still."""
+    two = (axes.problem, axes.solver) if axes else ()
+    step = lift(lambda p, s, x: s.step(p, x), axes, *two, 0)
+    outcome = lift(lambda p, s, x: s.outcome(p, x), axes, *two, 0)
+    measure = lift(partial(_measure, track), axes, *two, axes.data if axes else None, 0)
+    freeze = lift(_choose, axes, 0, 0, 0)
+    every = solver.check_every
+
+    def block(carry: Carry, until: Any) -> Carry:
+        stop = jnp.minimum(until, (carry.now // every + 1) * every)
+        state = lax.fori_loop(carry.now, stop, lambda _, x: step(problem, solver, x), carry.state)
+        running = carry.code == RUNNING
+        state = freeze(running, state, carry.state)
+        steps = jnp.where(running, stop, carry.steps)
+        due = running & (stop % every == 0)
+        code = lax.cond(
+            stop % every == 0, lambda: jnp.where(due, outcome(problem, solver, state), carry.code), lambda: carry.code
+        )
+        return Carry(state, code, steps, stop)
+
+    def to_checkpoint(carry: Carry, until: Any) -> tuple[Carry, Any]:
+        carry = lax.while_loop(
+            lambda c: (c.now < until) & jnp.any(c.code == RUNNING), lambda c: block(c, until), carry
+        )
+        return carry, (carry.steps, measure(problem, solver, data, carry.state))
+
+    return lax.scan(to_checkpoint, carry, checkpoints)
+
+
+@partial(jax.jit, static_argnames="axes")
+def judge(problem: Problem, solver: Solver, state: Any, axes: Axes | None) -> Any:
+    """The outcome code of a state, or of a batch."""
+    return lift(lambda p, s, x: s.outcome(p, x), axes, *(axes or ())[:2], 0)(problem, solver, state)
+
+
+@partial(jax.jit, static_argnames="axes")
+def matrices(solver: Solver, state: Any, axes: Axes | None) -> Any:
+    """The matrix of a state, or of a batch."""
+    return lift(lambda s, x: s.matrix(x), axes, axes.solver if axes else None, 0)(solver, state)
+
+
+def _measure(track: tuple[str, ...], problem: Problem, solver: Solver, data: Data, state: Any) -> dict[str, Any]:
+    given = {"problem": problem, "heldout": data.heldout, "truth": data.truth, "layers": solver.layers(state)}
+    matrix = solver.matrix(state)
+    return {name: MEASURES[name](matrix, given) for name in track}
+
+
+def _choose(running: Any, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, old)
+
+
+class Run(NamedTuple):
+    """A finished run: plain NumPy throughout."""
+
+    matrix: np.ndarray
+    code: int
+    steps: int
+    checkpoints: np.ndarray
+    records: dict[str, np.ndarray]
+    state: tuple[Any, int]
+
+
+def run(
+    problems: Sequence[Problem],
+    solvers: Sequence[Solver],
+    keys: Sequence[Any] | None,
+    states: Sequence[tuple[Any, int]] | None,
+    checkpoints: np.ndarray,
+    track: tuple[str, ...],
+    data: Sequence[Data],
+    progress: Callable[[int], None] | None,
+) -> list[Run]:
+    """One run per item of the longest sequence (the others have one item, shared, or as many)."""
+    register()
+    with precision(problems[0].dtype):
+        axes = None
+        many = max(len(problems), len(solvers), len(keys or states or ()), len(data))
+        if many > 1:
+            axes = Axes(*(0 if len(items) > 1 else None for items in (problems, solvers, data)))
+        dtype = problems[0].dtype
+        problem = _stack([_cast(p.compiled(), dtype) for p in problems])
+        solver = _stack([_cast(s, dtype) for s in solvers])
+        shown = _stack([_cast(Data(d.heldout and d.heldout.compiled(), d.truth), dtype) for d in data])
+        carry = _begin(problem, solver, keys, states, axes, many)
+        rows = []
+        for part in _segments(checkpoints):
+            carry, row = advance(problem, solver, shown, carry, part, track=track, axes=axes)
+            rows.append(jax.device_get(row))
+            if progress is not None:
+                progress(int(carry.now))
+        final = jax.device_get((carry, matrices(solver, carry.state, axes)))
+    return [_unpack(final, rows, checkpoints, None if axes is None else i) for i in range(many)]
+
+
+def _begin(
+    problem: Any, solver: Any, keys: Sequence[Any] | None, states: Sequence[tuple[Any, int]] | None, axes: Any, many: int
+) -> Carry:
+    if states is None:
+        key_list = [as_jax_key(key) for key in keys or ()]
+        key_list = key_list if len(key_list) == many else key_list * many
+        key = key_list[0] if axes is None else jnp.stack(key_list)
+        state, now = start(problem, solver, key, axes), 0
+    else:
+        clocks = {now for _, now in states}
+        if len(clocks) > 1 or len(states) != many:
+            raise ValueError("a batch can only go on from as many states, all at the same step")
+        state, now = _stack([state for state, _ in states]), clocks.pop()
+    counter = jnp.full(() if axes is None else (many,), now, jnp.int32)
+    code = judge(problem, solver, state, axes).astype(jnp.int32) if now % solver.check_every == 0 else 0 * counter
+    return Carry(state, code + 0 * counter, counter, jnp.asarray(now, jnp.int32))
+
+
+def _segments(checkpoints: np.ndarray) -> list[np.ndarray]:
+    """The checkpoints in at most `SEGMENTS` parts of equal length, the last one padded by repeating its end."""
+    length = -(-len(checkpoints) // SEGMENTS)
+    padded = np.append(checkpoints, np.full(-len(checkpoints) % length, checkpoints[-1]))
+    return list(padded.astype(np.int32).reshape(-1, length))
+
+
+def _cast(item: Any, dtype: np.dtype) -> Any:
+    """Every number in the working precision."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), item)
+
+
+def _stack(items: list[Any]) -> Any:
+    if len(items) == 1:
+        return items[0]
+    structures = {jax.tree.structure(item) for item in items}
+    if len(structures) > 1:
+        raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
+    shapes = {tuple(np.shape(leaf) for leaf in jax.tree.leaves(item)) for item in items}
+    if len(shapes) > 1:
+        raise ValueError("the members of a batch must have matrices of the same shape")
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *items)
+
+
+def _unpack(final: tuple[Carry, Any], rows: list[Any], checkpoints: np.ndarray, i: int | None) -> Run:
+    """The i-th run of a batch, its history cut where it stopped."""
+    carry, matrix = final if i is None else jax.tree.map(lambda leaf: leaf[i] if np.ndim(leaf) else leaf, final)
+    axis = () if i is None else (slice(None), i)
+    times = np.concatenate([steps if i is None else steps[:, i] for steps, _ in rows])[: len(checkpoints)]
+    kept = np.searchsorted(times, carry.steps) + 1 if len(times) else 0
+    records = {
+        name: np.concatenate([row[name][axis] if axis else row[name] for _, row in rows])[:kept] for name in rows[0][1]
+    }
+    return Run(matrix, int(carry.code), int(carry.steps), times[:kept], records, (carry.state, int(carry.steps)))

@@ -1,0 +1,1 @@
+"""Data: synthetic ground truths and their observations, and tables with holes from files and frames."""

@@ -1,0 +1,31 @@
+"""The plan of every factorization: parameters to start from, and the matrix they stand for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from rankwise.plain import Plain
+
+Array = Any
+
+
+class Factorization(Plain, ABC):
+    """How the unknown (d1, d2) matrix is written; settings only, the parameters stand beside it."""
+
+    @abstractmethod
+    def init(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> tuple[Array, ...]:
+        """The starting parameters for a matrix of the given shape, from a JAX key."""
+
+    @abstractmethod
+    def matrix(self, params: tuple[Array, ...]) -> Array:
+        """The end-to-end (d1, d2) matrix."""
+
+    def check(self, shape: tuple[int, int]) -> None:  # noqa: B027 (most factorizations fit every shape)
+        """Raise a ValueError if a matrix of this shape cannot be written so."""
+
+
+def positive_integer(value: Any, name: str) -> None:
+    """Raise a ValueError unless the value is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")

@@ -1,0 +1,158 @@
+"""Plain functions of a matrix (and a data set), in one registry; `solve` tracks any of them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from array_api_compat import array_namespace
+
+from rankwise import spectrum
+from rankwise.lowrank import dense, singular_values
+from rankwise.problems import Problem
+from rankwise.registry import look_up
+
+Array = Any
+Needs = Literal["nothing", "problem", "heldout", "truth", "layers"]
+
+
+def effective_rank(matrix: Array) -> Array:
+    """exp of the entropy of the normalized singular values (`rankwise.spectrum.effective_rank`)."""
+    return spectrum.effective_rank(singular_values(matrix))
+
+
+def numerical_rank(matrix: Array, rtol: float = 1e-3) -> Array:
+    """The number of singular values above rtol times the largest."""
+    return spectrum.numerical_rank(singular_values(matrix), rtol)
+
+
+def stable_rank(matrix: Array) -> Array:
+    """|W|_F^2 / |W|_2^2."""
+    return spectrum.stable_rank(singular_values(matrix))
+
+
+def nuclear_norm(matrix: Array) -> Array:
+    """|W|_*, the sum of the singular values."""
+    return spectrum.nuclear_norm(singular_values(matrix))
+
+
+def frobenius_norm(matrix: Array) -> Array:
+    """|W|_F, the root of the sum of squared entries."""
+    return spectrum.frobenius_norm(singular_values(matrix))
+
+
+def schatten_norm(matrix: Array, p: float = 0.5) -> Array:
+    """(sum sigma^p)^(1/p); p = 1/2 unless given."""
+    return spectrum.schatten_norm(singular_values(matrix), p)
+
+
+def nuclear_frobenius_ratio(matrix: Array) -> Array:
+    """|W|_* / |W|_F."""
+    return spectrum.nuclear_frobenius_ratio(singular_values(matrix))
+
+
+def train_loss(matrix: Array, problem: Problem) -> Array:
+    """The problem's loss, in its own scale."""
+    return problem.loss(matrix)
+
+
+def heldout_loss(matrix: Array, heldout: Problem) -> Array:
+    """The mean of squared residuals on observations the solver has not seen."""
+    return (heldout.residual(matrix) ** 2).sum() / heldout.energy()
+
+
+def mean_square_error(matrix: Array, truth: Array) -> Array:
+    """|W - W*|_F^2 / (d1 d2), over all entries."""
+    difference = dense(matrix) - dense(truth)
+    return (difference**2).sum() / (difference.shape[0] * difference.shape[1])
+
+
+def relative_error(matrix: Array, truth: Array) -> Array:
+    """|W - W*|_F / |W*|_F."""
+    target = dense(truth)
+    return (((dense(matrix) - target) ** 2).sum() / (target**2).sum()) ** 0.5
+
+
+def _coupling(matrix: Array, problem: Problem) -> Array:
+    gradient = problem.gradient(matrix)
+    array = dense(matrix)
+    xp = array_namespace(array)
+    u, _, vt = xp.linalg.svd(array, full_matrices=False)
+    return xp.abs(u.T @ gradient @ vt.T)
+
+
+def alignment_diagonal(matrix: Array, problem: Problem) -> Array:
+    """The mean of |u_r^T grad l(W) v_r| over r, with the singular vectors of W.
+
+    Source: Arora et al. 2019 (`arora2019implicit`), corollary 1 and figure 3.
+    """
+    coupling = _coupling(matrix, problem)
+    return coupling.diagonal().sum() / coupling.shape[0]
+
+
+def alignment_offdiagonal(matrix: Array, problem: Problem) -> Array:
+    """The mean of |u_r^T grad l(W) v_s| over r != s; small beside the diagonal when the vectors have aligned."""
+    coupling = _coupling(matrix, problem)
+    k = coupling.shape[0]
+    return (coupling.sum() - coupling.diagonal().sum()) / max(k * (k - 1), 1)
+
+
+def balancedness(layers: tuple[Array, ...]) -> Array:
+    """max_j |W_(j+1)^T W_(j+1) - W_j W_j^T|_F: 0 where balanced, conserved by gradient flow; 0 at depth 1.
+
+    Source: Arora, Cohen, Hazan 2018 (`arora2018optimization`), theorem 1.
+    """
+    xp = array_namespace(*layers)
+    drift = [xp.zeros((), dtype=layers[0].dtype)]
+    for below, above in zip(layers[:-1], layers[1:], strict=True):
+        drift.append(xp.linalg.matrix_norm(above.T @ above - below @ below.T))
+    return xp.max(xp.stack(drift))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A registered measure: the function, and what it takes besides or instead of the matrix."""
+
+    function: Callable[..., Array]
+    needs: Needs = "nothing"
+
+    def __call__(self, matrix: Array, given: dict[str, Any]) -> Array:
+        """The value, taking what it needs from `given`."""
+        if self.needs == "nothing":
+            return self.function(matrix)
+        return self.function(given["layers"]) if self.needs == "layers" else self.function(matrix, given[self.needs])
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.function.__doc__
+
+
+MEASURES: dict[str, Measure] = {
+    "singular_values": Measure(singular_values),
+    "effective_rank": Measure(effective_rank),
+    "numerical_rank": Measure(numerical_rank),
+    "stable_rank": Measure(stable_rank),
+    "nuclear_norm": Measure(nuclear_norm),
+    "frobenius_norm": Measure(frobenius_norm),
+    "schatten_norm": Measure(schatten_norm),
+    "nuclear_frobenius_ratio": Measure(nuclear_frobenius_ratio),
+    "train_loss": Measure(train_loss, "problem"),
+    "heldout_loss": Measure(heldout_loss, "heldout"),
+    "mean_square_error": Measure(mean_square_error, "truth"),
+    "relative_error": Measure(relative_error, "truth"),
+    "alignment_diagonal": Measure(alignment_diagonal, "problem"),
+    "alignment_offdiagonal": Measure(alignment_offdiagonal, "problem"),
+    "balancedness": Measure(balancedness, "layers"),
+}
+
+
+def measurable(names: tuple[str, ...], available: dict[str, bool]) -> None:
+    """Raise a ValueError unless every name is registered and what it needs is there."""
+    for name in names:
+        needs = look_up(name, MEASURES, "measure").needs
+        if not available.get(needs, True):
+            where = "a factorization into layers" if needs == "layers" else f"solve(..., {needs}=...)"
+            raise ValueError(f"measure {name!r} needs {where}")
+
+

@@ -1,0 +1,101 @@
+"""The plan of every penalty: weight times a function of the matrix, with its (sub)gradient in closed form."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
+from typing import Any, ClassVar
+
+from array_api_compat import array_namespace
+
+from rankwise.plain import Plain
+
+Array = Any
+
+
+class Penalty(Plain, ABC):
+    """weight * R(W) on dense (d1, d2) arrays, NumPy or JAX.
+
+    `scale_invariant` says that R(c W) = R(W) for every c > 0: such a penalty cannot keep W from growing.
+    """
+
+    weight: Any
+    scale_invariant: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weight, int | float):
+            if not (math.isfinite(self.weight) and self.weight >= 0):
+                raise ValueError(f"weight must be finite and not negative, not {self.weight}")
+            object.__setattr__(self, "weight", float(self.weight))
+
+    @abstractmethod
+    def __call__(self, matrix: Array) -> Array:
+        """weight * R(matrix), a scalar."""
+
+    @abstractmethod
+    def gradient(self, matrix: Array) -> Array:
+        """weight times the gradient of R, or an element of its subdifferential; shape (d1, d2), never NaN."""
+
+
+class SpectralPenalty(Penalty):
+    """A penalty R(W) = f(sigma) of the singular values, f symmetric.
+
+    The gradient is U diag(df/dsigma) V^T (Lewis 1995, `lewis1995convex`). Singular values of at most
+    eps * max(d1, d2) * sigma_1 count as zero, and directions of value zero get slope zero: the element of
+    the subdifferential of least norm, and the only choice that does not depend on an arbitrary basis.
+    """
+
+    @abstractmethod
+    def of_spectrum(self, sigma: Array) -> Array:
+        """f(sigma) for shape (k,)."""
+
+    @abstractmethod
+    def slopes(self, sigma: Array, positive: Array) -> Array:
+        """df/dsigma, shape (k,); `positive` marks the values that count as non-zero, the others are 0."""
+
+    def __call__(self, matrix: Array) -> Array:
+        """weight * f(sigma(matrix))."""
+        xp = array_namespace(matrix)
+        return self.weight * self.of_spectrum(xp.linalg.svdvals(matrix))
+
+    def gradient(self, matrix: Array) -> Array:
+        """weight * U diag(df/dsigma) V^T."""
+        xp = array_namespace(matrix)
+        u, sigma, vt = xp.linalg.svd(matrix, full_matrices=False)
+        positive = sigma > xp.finfo(sigma.dtype).eps * max(matrix.shape[-2:]) * sigma[0]
+        safe = xp.where(positive, sigma, xp.zeros_like(sigma))
+        slopes = xp.where(positive, self.slopes(safe, positive), xp.zeros_like(sigma))
+        return self.weight * ((u * slopes) @ vt)
+
+
+@cache
+def closed_form() -> Callable[[Penalty, Array], Array]:
+    """penalty(matrix) for JAX, whose derivative is the penalty's own `gradient`, never that of an SVD."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def value(penalty: Penalty, matrix: Array) -> Array:
+        return penalty(matrix)
+
+    @value.defjvp
+    def _(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+        penalty, matrix = primals
+        return penalty(matrix), jnp.vdot(penalty.gradient(matrix), tangents[1])
+
+    return value  # pyright: ignore[reportReturnType]
+
+
+def check_resolution(resolution: Any) -> None:
+    """Raise a ValueError unless the resolution lies in [0, 1)."""
+    if not 0 <= resolution < 1:
+        raise ValueError(f"resolution must be at least 0 and below 1, not {resolution}")
+
+
+def reciprocal(value: Array) -> Array:
+    """1 / value, and 0 at 0."""
+    xp = array_namespace(value)
+    nonzero = value > 0
+    return xp.where(nonzero, 1 / xp.where(nonzero, value, xp.ones_like(value)), xp.zeros_like(value))

@@ -1,0 +1,85 @@
+"""Plain frozen data: what NumPy code reads as it stands and compiled code can take apart and trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import field, fields, is_dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+
+class Plain:
+    """Base of every settings and data class; subclasses are frozen dataclasses.
+
+    Compiled dynamics treat the numbers in such an object (floats, arrays, nested plain objects) as
+    traced values and the rest (integers, names, flags, None) as the shape of the program. So changing a
+    learning rate never compiles again, and a batch is the same object with arrays in place of numbers.
+    """
+
+    classes: ClassVar[list[type[Plain]]] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Plain.classes.append(cls)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same object with some fields changed, checked anew."""
+        if not is_dataclass(self):
+            raise TypeError(f"{type(self).__name__} is not a dataclass")
+        return replace(self, **changes)
+
+
+def fixed(default: Any) -> Any:
+    """A dataclass field whose number belongs to the program's shape: changing it compiles anew."""
+    return field(default=default, metadata={"fixed": True})
+
+
+class Slot:
+    """Where a number was taken out of a tuple of settings."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slot)
+
+    def __hash__(self) -> int:
+        return hash(Slot)
+
+
+def is_number(value: Any) -> bool:
+    """Whether compiled code traces this value (floats, arrays, plain objects) instead of fixing it."""
+    if isinstance(value, bool | int | str | np.integer | tuple) or value is None:
+        return False
+    return isinstance(value, float | Plain) or hasattr(value, "dtype")
+
+
+def take_apart(value: Any) -> tuple[list[Any], Any]:
+    """The numbers in a field (tuples are searched) and the rest of it, with slots where they stood."""
+    if isinstance(value, tuple):
+        parts = [take_apart(item) for item in value]
+        return [number for numbers, _ in parts for number in numbers], tuple(rest for _, rest in parts)
+    return ([value], Slot()) if is_number(value) else ([], value)
+
+
+def put_together(rest: Any, numbers: Iterator[Any]) -> Any:
+    """The inverse of `take_apart`."""
+    if isinstance(rest, tuple):
+        return tuple(put_together(item, numbers) for item in rest)
+    return next(numbers) if isinstance(rest, Slot) else rest
+
+
+def flatten(obj: Plain) -> tuple[list[Any], tuple[Any, ...]]:
+    """The numbers of a plain object, and everything else about it (hashable)."""
+    parts = [
+        ([], getattr(obj, each.name)) if each.metadata.get("fixed") else take_apart(getattr(obj, each.name))
+        for each in fields(obj)  # pyright: ignore[reportArgumentType]
+    ]
+    return [number for numbers, _ in parts for number in numbers], tuple(rest for _, rest in parts)
+
+
+def unflatten(cls: type[Plain], rest: tuple[Any, ...], numbers: Iterable[Any]) -> Plain:
+    """The inverse of `flatten`, without validation: the numbers may be tracers."""
+    obj = object.__new__(cls)
+    values = put_together(rest, iter(numbers))
+    for each, value in zip(fields(cls), values, strict=True):  # pyright: ignore[reportArgumentType]
+        object.__setattr__(obj, each.name, value)
+    return obj

@@ -1,0 +1,136 @@
+"""The plan of every problem: a linear map from a matrix to numbers, the numbers, and what follows from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+
+from rankwise.keys import as_generator
+from rankwise.plain import Plain
+
+Array = Any
+
+
+class Problem(Plain, ABC):
+    """Observations values_i = <A_i, W> of a (d1, d2) matrix W, i = 1..m.
+
+    The loss is scale * 1/2 * sum_i (<A_i, W> - values_i)^2, so that its gradient in W is
+    scale * sum_i (<A_i, W> - values_i) A_i. Papers differ in the scale: see `mean` and `sum`.
+    """
+
+    shape: tuple[int, int]
+    values: Array
+    scale: Any
+
+    @abstractmethod
+    def measure(self, matrix: Array) -> Array:
+        """<A_i, matrix> for a dense (d1, d2) array or a `LowRank`; returns shape (m,)."""
+
+    @abstractmethod
+    def adjoint(self, vector: Array) -> Array:
+        """sum_i vector_i A_i as a dense (d1, d2) array, for vector of shape (m,)."""
+
+    @abstractmethod
+    def energy(self) -> float:
+        """sum_i |A_i|_F^2."""
+
+    @abstractmethod
+    def subset(self, index: Array) -> Self:
+        """The same problem with only the observations at `index`, an integer array."""
+
+    @abstractmethod
+    def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> Any:
+        """The derivative of measure(left @ right.T) in (left, right), both flattened row by row.
+
+        Shape (m, (d1 + d2) r), as a NumPy array or a SciPy sparse array, whichever the problem has.
+        """
+
+    def adjoint_operator(self, vector: Array) -> Any:
+        """`adjoint` in its cheapest form that can be multiplied with `@` (sparse where possible)."""
+        return self.adjoint(vector)
+
+    def compiled(self) -> Problem:
+        """The layout compiled dynamics use: an equal problem whose loss is cheapest on dense matrices."""
+        return self
+
+    @property
+    def size(self) -> int:
+        """The number m of observations."""
+        return self.values.shape[0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The working precision, that of the data."""
+        return self.values.dtype
+
+    def residual(self, matrix: Array) -> Array:
+        """measure(matrix) - values, shape (m,)."""
+        return self.measure(matrix) - self.values
+
+    def loss(self, matrix: Array) -> Array:
+        """scale * 1/2 * |measure(matrix) - values|^2, a scalar."""
+        return self.scale / 2 * (self.residual(matrix) ** 2).sum()
+
+    def gradient(self, matrix: Array) -> Array:
+        """The gradient of the loss in the matrix: scale * adjoint(residual), a dense (d1, d2) array."""
+        return self.scale * self.adjoint(self.residual(matrix))
+
+    def mean(self) -> Self:
+        """The same problem whose loss is the mean of squared residuals (scale = 2 / m)."""
+        return self.replace(scale=2 / self.size)
+
+    def sum(self) -> Self:
+        """The same problem whose loss is the plain sum of squared residuals (scale = 2)."""
+        return self.replace(scale=2.0)
+
+    def half_sum(self) -> Self:
+        """The same problem whose loss is half the sum of squared residuals (scale = 1), the default."""
+        return self.replace(scale=1.0)
+
+    def norm_estimate(self) -> Any:
+        """An estimate of |W|_F from the data: sqrt(d1 d2 / sum_i |A_i|_F^2) * |values|.
+
+        Exact in expectation when the measurements do not favour any entry (uniform masks, Gaussian sensors).
+        """
+        d1, d2 = self.shape
+        return (d1 * d2 / self.energy()) ** 0.5 * ((self.values**2).sum()) ** 0.5
+
+    def split(self, fraction: float, key: Any) -> tuple[Self, Self]:
+        """Two problems, (kept, held out), the second with about `fraction` of the observations.
+
+        Raises:
+            ValueError: if the fraction is not inside (0, 1) or either side would be empty.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction must lie strictly between 0 and 1, not {fraction}")
+        held = self.held_out(round(fraction * self.size), as_generator(key))
+        if held.size == 0 or held.size == self.size:
+            raise ValueError(f"cannot hold out a fraction {fraction} of {self.size} observations")
+        kept = np.setdiff1d(np.arange(self.size), held)
+        return self.subset(kept), self.subset(held)
+
+    def held_out(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The indices of at most `count` observations that can be set aside."""
+        return np.sort(rng.permutation(self.size)[:count])
+
+
+def working_precision(values: Any, name: str) -> np.ndarray:
+    """The array in the precision it is worked in: float32 stays, everything else becomes float64.
+
+    Raises:
+        ValueError: if the values are complex or not numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} are complex; real numbers are needed")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} are not numbers (their type is {array.dtype})")
+    return array if array.dtype == np.float32 else array.astype(np.float64)
+
+
+def positive_scale(scale: Any) -> None:
+    """Raise a ValueError unless the scale of a loss is a positive finite number."""
+    if not np.isfinite(scale) or scale <= 0:
+        raise ValueError(f"scale must be positive and finite, not {scale}")

@@ -1,0 +1,32 @@
+"""Names looked up in a registry, with the nearest one suggested when a name is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean 'x'?' for the closest known name, else the list of known names."""
+    names = sorted(known)
+    close = get_close_matches(str(name), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
+
+def look_up(name: str, registry: Mapping[str, T], what: str) -> T:
+    """The registry's entry of that name.
+
+    Raises:
+        ValueError: if there is none; it names the nearest.
+    """
+    if name not in registry:
+        raise ValueError(f"unknown {what} {name!r}{nearest(name, registry)}")
+    return registry[name]
+
+
+def describe(registry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, first line of the docstring) of every entry."""
+    return [(name, (entry.__doc__ or "").strip().split("\n")[0]) for name, entry in registry.items()]

@@ -1,0 +1,24 @@
+"""Pages that show a result: the report of a completion, and the generic page it is made with."""
+
+from .blocks import Bullets, Card, Cards, Command, Figure, Html, Key, Legend, Pair, Section, Table, Text
+from .completion import render_completion
+from .held_out import shown_indices
+from .page import render_page
+
+__all__ = [
+    "Bullets",
+    "Card",
+    "Cards",
+    "Command",
+    "Figure",
+    "Html",
+    "Key",
+    "Legend",
+    "Pair",
+    "Section",
+    "Table",
+    "Text",
+    "render_completion",
+    "render_page",
+    "shown_indices",
+]

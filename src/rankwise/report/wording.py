@@ -1,0 +1,74 @@
+"""How a page writes numbers, shares and lists of names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def finite(value: object) -> float | None:
+    """The number as a float; None where there is none (missing, NaN, infinite, a word, true or false)."""
+    if value is None or isinstance(value, (bool, str)):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def significant(value: object, digits: int = 3) -> str:
+    """A number to so many significant digits, whole digits never dropped; a dash where there is none."""
+    number = finite(value)
+    if number is None:
+        return "–"
+    if number == 0:
+        return "0"
+    sign, number = ("−" if number < 0 else ""), abs(number)
+    exponent = int(f"{number:.{digits - 1}e}".partition("e")[2])  # after rounding, so that 9.996 counts as 10
+    if -4 <= exponent < 9:
+        return f"{sign}{number:,.{max(digits - 1 - exponent, 0)}f}"
+    mantissa = f"{number / 10.0**exponent:.{digits - 1}f}"
+    return f"{sign}{mantissa} × 10{str(exponent).translate(SUPERSCRIPTS)}"
+
+
+def count(value: object) -> str:
+    """A whole number with thousands separated; a dash where there is none."""
+    number = finite(value)
+    return "–" if number is None else f"{int(number):,}"
+
+
+def percent(share: object) -> str:
+    """A share in percent, never rounded onto 0 % or 100 % unless it is exactly that."""
+    number = finite(share)
+    if number is None:
+        return "–"
+    points = 100 * number
+    for digits in (1, 2, 3):
+        text = f"{points:.{digits}f}"
+        if (float(text) not in (0.0, 100.0)) or points in (0.0, 100.0):
+            return f"{text.removesuffix('.0')}\u00a0%"
+    return "less than 0.001\u00a0%" if points < 50 else "more than 99.999\u00a0%"
+
+
+def seconds(value: object) -> str:
+    """A duration in the unit a reader expects: ms, s, or min."""
+    number = finite(value)
+    if number is None:
+        return "–"
+    if number < 1:
+        return f"{significant(1000 * number, 2)}\u00a0ms"
+    return f"{significant(number, 2)}\u00a0s" if number < 120 else f"{significant(number / 60, 2)}\u00a0min"
+
+
+def plural(number: object, one: str, many: str | None = None) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count(number)} {one if finite(number) == 1 else many or one + 's'}"
+
+
+def listing(names: Sequence[object], limit: int = 40) -> str:
+    """Names separated by commas, and how many more there are beyond the limit."""
+    shown = ", ".join(str(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"

@@ -1,0 +1,53 @@
+"""Why a run stopped: an enumeration whose values are sentences with advice."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class RESULTS(Enum):
+    """Reasons to stop. `RESULTS.explained.name` is for programs, `RESULTS.explained.value` for people."""
+
+    running = "The run has not stopped yet."
+    explained = "The observations are explained to the tolerance asked for."
+    converged = (
+        "The gradient vanishes: this is a stationary point. If the loss is not small, start larger or elsewhere."
+    )
+    noise_level = "The residual has reached the noise level given; fitting further would fit noise."
+    holdout_stopped = (
+        "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
+    )
+    max_steps = "The step limit was reached. Pass the state back with a larger max_steps to go on."
+    max_rank = "The rank limit was reached. Raise max_rank if the residual is still too large."
+    underdetermined = (
+        "A higher rank would have as many parameters as there are observations, so no fit of it could be trusted. "
+        "More observations, a ridge or a held-out rank choice are needed."
+    )
+    stalled = (
+        "No further rank-one term reduces the loss: a local minimum of the factors. Another key, or a small ridge, "
+        "may pass it."
+    )
+    diverging_norm = (
+        "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
+        "away. Lower the learning rate (1e-3 is safe for Adam with the ratio penalty) or raise norm_limit."
+    )
+    non_finite = "The iterate is no longer finite. Lower the learning rate or the starting scale."
+
+    @property
+    def code(self) -> int:
+        """The position in the enumeration: how compiled code names this result."""
+        return _MEMBERS.index(self)
+
+    @classmethod
+    def of(cls, code: int) -> RESULTS:
+        """The member with this code."""
+        return _MEMBERS[int(code)]
+
+    @property
+    def successful(self) -> bool:
+        """Whether the run ended at what it was asked for, not at a limit or in trouble."""
+        return self in (RESULTS.explained, RESULTS.converged, RESULTS.noise_level, RESULTS.holdout_stopped)
+
+
+_MEMBERS = tuple(RESULTS)
+RUNNING = RESULTS.running

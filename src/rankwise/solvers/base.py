@@ -1,0 +1,48 @@
+"""The plan of every solver: settings only, the state stands beside it, and the loop is not its business."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from rankwise.plain import Plain
+from rankwise.problems import Problem
+
+Array = Any
+State = Any
+
+
+class Solver(Plain, ABC):
+    """An iterative method. `solve` runs it: init, then step until `outcome` says why to stop.
+
+    `driver` says who runs the loop: "compiled" (all five methods are traced by JAX, and whole batches run at
+    once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps).
+    """
+
+    driver: ClassVar[Literal["compiled", "host"]]
+    default_steps: ClassVar[int]
+    check_every: int
+
+    @abstractmethod
+    def init(self, problem: Problem, key: Any) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: State) -> State:
+        """The state one step later."""
+
+    @abstractmethod
+    def outcome(self, problem: Problem, state: State) -> Any:
+        """RUNNING, or why to stop: a `RESULTS` member (host) or its code (compiled)."""
+
+    @abstractmethod
+    def matrix(self, state: State) -> Any:
+        """The matrix a state stands for: a dense array or a `LowRank`."""
+
+    def layers(self, state: State) -> tuple[Array, ...]:
+        """The factors behind the matrix, first the one that acts first; empty if there are none."""
+        del state
+        return ()
+
+    def check(self, problem: Problem) -> None:  # noqa: B027 (most solvers take every problem)
+        """Raise a ValueError if the solver cannot work on this problem."""

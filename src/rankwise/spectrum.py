@@ -1,0 +1,64 @@
+"""Singular values and functions of them, for NumPy and JAX arrays alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from array_api_compat import array_namespace
+
+Array = Any
+
+
+def effective_rank(sigma: Array) -> Array:
+    r"""Effective rank exp(H(p)) with p_k = sigma_k / sum(sigma); shape (k,) -> scalar, 0 for a zero matrix.
+
+    Source: Roy and Vetterli 2007 (`roy2007effective`), as used by Arora et al. 2019 (`arora2019implicit`).
+    """
+    xp = array_namespace(sigma)
+    total = xp.sum(sigma)
+    p = sigma / xp.where(total > 0, total, xp.ones_like(total))
+    entropy = -xp.sum(xp.where(p > 0, p * xp.log(xp.where(p > 0, p, xp.ones_like(p))), xp.zeros_like(p)))
+    return xp.where(total > 0, xp.exp(entropy), xp.zeros_like(total))
+
+
+def numerical_rank(sigma: Array, rtol: float = 1e-3) -> Array:
+    """The number of singular values above rtol * sigma_1; shape (k,) -> integer scalar."""
+    xp = array_namespace(sigma)
+    return xp.sum(xp.astype(sigma > rtol * xp.max(sigma), xp.int32))
+
+
+def stable_rank(sigma: Array) -> Array:
+    """Stable rank |W|_F^2 / |W|_2^2, at most the rank; shape (k,) -> scalar, 0 for a zero matrix."""
+    xp = array_namespace(sigma)
+    top = xp.max(sigma)
+    safe = xp.where(top > 0, top, xp.ones_like(top))
+    return xp.sum((sigma / safe) ** 2)
+
+
+def nuclear_norm(sigma: Array) -> Array:
+    """Nuclear norm, the sum of the singular values; shape (k,) -> scalar."""
+    return array_namespace(sigma).sum(sigma)
+
+
+def frobenius_norm(sigma: Array) -> Array:
+    """Frobenius norm, the root of the sum of squared singular values; shape (k,) -> scalar."""
+    xp = array_namespace(sigma)
+    return xp.sqrt(xp.sum(sigma**2))
+
+
+def schatten_norm(sigma: Array, p: float) -> Array:
+    """Schatten-p (quasi-)norm (sum sigma^p)^(1/p), scaled so that it neither overflows nor underflows."""
+    xp = array_namespace(sigma)
+    top = xp.max(sigma)
+    safe = xp.where(top > 0, top, xp.ones_like(top))
+    return top * xp.sum((sigma / safe) ** p) ** (1 / p)
+
+
+def nuclear_frobenius_ratio(sigma: Array) -> Array:
+    """Ratio |W|_* / |W|_F, between 1 (rank one) and sqrt(min(d1, d2)); 0 for a zero matrix.
+
+    Source: Zhao 2022 (`zhao2022combining`).
+    """
+    xp = array_namespace(sigma)
+    norm = frobenius_norm(sigma)
+    return xp.sum(sigma) / xp.where(norm > 0, norm, xp.ones_like(norm))
