@@ -129,7 +129,7 @@ def _run_on_host(
         if progress is not None:
             progress(steps, limit)
     result = RESULTS.max_steps if result is RESULTS.running else result
-    records = {name: _align([row[name] for row in rows]) for name in names}
+    records = {name: _align([row[name] for row in rows]) for name in rows[0]}
     history = History(np.asarray(times), records)
     return Solution(solver.matrix(state), result, steps, history, (state, steps), time.perf_counter() - begun)
 
@@ -139,7 +139,8 @@ def _measure(
 ) -> dict[str, np.ndarray]:
     given = {"problem": problem, "heldout": data[0], "truth": data[1]}
     matrix = solver.matrix(state)
-    return {name: np.asarray(MEASURES[name](matrix, given)) for name in names}
+    own = {name: np.asarray(value) for name, value in solver.record(state).items()}
+    return {name: np.asarray(MEASURES[name](matrix, given)) for name in names} | own
 
 
 def _align(values: list[np.ndarray]) -> np.ndarray:

@@ -112,7 +112,7 @@ def _minimax(low: float, high: float, terms: int) -> tuple[tuple[float, ...], fl
         basis = nodes[:, None] * chebyshev.chebvander((nodes**2 - middle) / half, terms - 1)
         *weights, error = np.linalg.solve(np.column_stack([basis, signs]), np.ones(terms + 1))
         q = Polynomial(chebyshev.cheb2poly(weights))
-        critical = (q + Polynomial((2 * middle, 2 * half)) * q.deriv()).roots()
+        critical = (q + Polynomial((2 * middle / half, 2)) * q.deriv()).roots()
         inner = np.sort(np.sqrt(middle + half * critical.real))
         exchanged = np.concatenate([[low], np.clip(inner, low, high), [high]])
         if np.allclose(exchanged, nodes, rtol=1e-9, atol=0):

@@ -57,17 +57,23 @@ class SpectralPenalty(Penalty):
 
     def __call__(self, matrix: Array) -> Array:
         """weight * f(sigma(matrix))."""
-        xp = array_namespace(matrix)
-        return self.weight * self.of_spectrum(xp.linalg.svdvals(matrix))
+        sigma, _ = _clean(array_namespace(matrix).linalg.svdvals(matrix), matrix.shape)
+        return self.weight * self.of_spectrum(sigma)
 
     def gradient(self, matrix: Array) -> Array:
         """weight * U diag(df/dsigma) V^T."""
         xp = array_namespace(matrix)
         u, sigma, vt = xp.linalg.svd(matrix, full_matrices=False)
-        positive = sigma > xp.finfo(sigma.dtype).eps * max(matrix.shape[-2:]) * sigma[0]
-        safe = xp.where(positive, sigma, xp.zeros_like(sigma))
-        slopes = xp.where(positive, self.slopes(safe, positive), xp.zeros_like(sigma))
+        sigma, positive = _clean(sigma, matrix.shape)
+        slopes = xp.where(positive, self.slopes(sigma, positive), xp.zeros_like(sigma))
         return self.weight * ((u * slopes) @ vt)
+
+
+def _clean(sigma: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The singular values with those of the size of rounding errors set to 0, and which are positive."""
+    xp = array_namespace(sigma)
+    positive = sigma > xp.finfo(sigma.dtype).eps * max(shape) * sigma[0]
+    return xp.where(positive, sigma, xp.zeros_like(sigma)), positive
 
 
 @cache

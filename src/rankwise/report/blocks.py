@@ -90,8 +90,9 @@ class Legend:
 class Figure:
     """A plotly figure (plain dicts): its heading, what it shows in words, and the group it zooms with.
 
-    Colours in the specification are names of the style sheet, `var(--accent)`, so that they follow the reader's light or
-    dark scheme. A `narrow` entry beside `data` and `layout` overrides the layout on a small screen.
+    Colours in the specification are names of the style sheet, `var(--accent)`, so that they follow the
+    reader's light or dark scheme. A `narrow` entry beside `data` and `layout` overrides the layout on a small
+    screen: {"yaxis.showticklabels": False}.
     """
 
     kind: ClassVar[str] = "figure"

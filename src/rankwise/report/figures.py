@@ -1,4 +1,4 @@
-"""Curves and scatters of a completion as plotly specifications: plain dicts whose colours the style sheet names."""
+"""Curves and scatters as plotly specifications: plain dicts whose colours the style sheet names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from .wording import finite
 
 ACCENT, MUTED, INK, GRID = "var(--accent)", "var(--muted)", "var(--ink)", "var(--grid)"
 UNDER_LEGEND = {"l": 8, "r": 8, "t": 64, "b": 8}
+# Three names do not fit beside one another on a phone: there the legend goes to the bottom.
+NARROW = {
+    "legend.yref": "container",
+    "legend.y": 0,
+    "legend.yanchor": "bottom",
+    "margin.t": 40,
+    "legend.font.size": 11,
+}
 ROUNDING = 1e-12  # singular values this far below the largest are rounding
 DASHES = ("dash", "dot", "dashdot", "longdash")
 
@@ -30,14 +38,17 @@ def layout(**entries: Any) -> dict[str, Any]:
         "tickfont": {"size": 11},
     }
     shared: dict[str, Any] = {
-        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "var(--soft)"},
+        "font": {
+            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+            "size": 12,
+            "color": "var(--soft)",
+        },
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 34, "b": 8},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--muted)", "activecolor": "var(--accent)"},
         "hoverlabel": {"bgcolor": "var(--surface)", "bordercolor": MUTED, "font": {"color": INK, "size": 13}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        "uirevision": "keep",
     }
     for name in ("xaxis", "yaxis"):
         entries[name] = {**axis, **entries.get(name, {})}
@@ -66,20 +77,31 @@ def spectrum(values: Sequence[float], rank: int | None) -> dict[str, Any]:
     ]
     axes = {
         "xaxis": {"title": axis_title("position"), "range": [0, len(values) + 1], **_whole(len(values))},
-        "yaxis": {"title": axis_title("singular value"), "type": "log", "exponentformat": "power"},
+        "yaxis": {"title": axis_title("singular value"), **_log_axis([y for _, y in points])},
     }
     marks = _rank_line(chosen + 0.5, f"rank {chosen}") if rank is not None else {}
-    return {"data": [trace for trace in traces if trace["x"]], "layout": layout(margin=UNDER_LEGEND, **axes, **marks)}
+    return {
+        "data": [trace for trace in traces if trace["x"]],
+        "layout": layout(margin=UNDER_LEGEND, **axes, **marks),
+        "narrow": NARROW,
+    }
 
 
 def error_by_rank(
-    path: Sequence[Mapping[str, Any]], rank: int | None, baselines: Mapping[str, float]
+    path: Sequence[Mapping[str, Any]], rank: int | None, baselines: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Held-out and training error against rank, the chosen rank marked, baselines as level lines."""
     held_out, training = (_series(path, key) for key in ("holdout_rmse", "train_rmse"))
     levels = {name: number for name, value in baselines.items() if (number := finite(value)) is not None}
     traces = [
-        _points(training, "training", MUTED, "circle-open", "rank %{x}: %{y:.3~r} on the training entries", line=1.5),
+        _points(
+            training,
+            "training",
+            MUTED,
+            "circle-open",
+            "rank %{x}: %{y:.3~r} on the training entries",
+            line=1.5,
+        ),
         _points(held_out, "held out", ACCENT, "circle", "rank %{x}: %{y:.3~r} on held-out entries", line=2.5),
     ]
     traces = [trace for trace in traces if trace["x"]]
@@ -88,11 +110,15 @@ def error_by_rank(
         traces.append(_level(name, level, first - 0.4, last + 0.4, dash))
     errors = [error for _, error in (*held_out, *training)] + list(levels.values())
     axes = {
-        "xaxis": {"title": axis_title("rank"), "range": [first - 0.4, last + 0.4], **_whole(last - first + 1)},
+        "xaxis": {
+            "title": axis_title("rank"),
+            "range": [first - 0.4, last + 0.4],
+            **_whole(last - first + 1),
+        },
         "yaxis": {"title": axis_title("root mean square error"), **_error_axis(errors)},
     }
     marks = _rank_line(rank, f"rank {rank}") if rank is not None else {}
-    return {"data": traces, "layout": layout(margin=UNDER_LEGEND, **axes, **marks)}
+    return {"data": traces, "layout": layout(margin=UNDER_LEGEND, **axes, **marks), "narrow": NARROW}
 
 
 def predicted_scatter(
@@ -105,7 +131,14 @@ def predicted_scatter(
     low, high = min(*actual, *predicted), max(*actual, *predicted)
     margin = 0.04 * (high - low) or 1.0
     ends = [low - margin, high + margin]
-    diagonal = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "hoverinfo": "skip", "showlegend": False}
+    diagonal = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": ends,
+        "y": ends,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     diagonal["line"] = {"color": MUTED, "width": 1.5, "dash": "dash"}
     dots = {
         "type": "scatter",
@@ -118,15 +151,26 @@ def predicted_scatter(
         "marker": {"color": ACCENT, "size": 7, "opacity": 0.55, "line": {"width": 0}},
     }
     suffix = f" ({unit})" if unit else ""
-    axes = {
-        "xaxis": {"title": axis_title(f"held-out value{suffix}"), "range": ends, "constrain": "domain"},
-        "yaxis": {"title": axis_title(f"predicted{suffix}"), "range": ends, "scaleanchor": "x", "constrain": "domain"},
+    square = {"range": ends, "constrain": "domain"}
+    across = {**square, "title": axis_title(f"held-out value{suffix}"), "constraintoward": "left"}
+    upward = {
+        **square,
+        "title": axis_title(f"predicted{suffix}"),
+        "constraintoward": "top",
+        "scaleanchor": "x",
     }
-    return {"data": [diagonal, dots], "layout": layout(**axes)}
+    return {"data": [diagonal, dots], "layout": layout(xaxis=across, yaxis=upward)}
 
 
 def _points(
-    points: Sequence[tuple[float, float]], name: str, color: str, symbol: str, hover: str, *, size: int = 8, line: float = 0
+    points: Sequence[tuple[float, float]],
+    name: str,
+    color: str,
+    symbol: str,
+    hover: str,
+    *,
+    size: int = 8,
+    line: float = 0,
 ) -> dict[str, Any]:
     """One series of points, joined by a line where a width is given."""
     trace: dict[str, Any] = {
@@ -177,13 +221,28 @@ def _error_axis(errors: Sequence[float]) -> dict[str, Any]:
     """From zero; logarithmic where the errors span more than a decade."""
     positive = [error for error in errors if error > 0]
     if positive and len(positive) == len(errors) and max(positive) > 10 * min(positive):
-        return {"type": "log", "exponentformat": "power"}
+        return _log_axis(positive)
     return {"rangemode": "tozero"}
+
+
+def _log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """Ticks at 1, 2, 5 over a few decades, at powers of ten over many."""
+    if values and max(values) < 3000 * min(values):
+        return {"type": "log", "dtick": "D2", "tickformat": ".3~g"}
+    return {"type": "log", "exponentformat": "power"}
 
 
 def _rank_line(position: float, words: str) -> dict[str, Any]:
     """A vertical line over the whole height with its words at the top."""
     line = {"color": "var(--accent)", "width": 1, "dash": "dot"}
     shape = {"type": "line", "x0": position, "x1": position, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-    note = {"x": position, "yref": "paper", "y": 1, "text": words, "showarrow": False, "xanchor": "left", "yanchor": "top"}
+    note = {
+        "x": position,
+        "yref": "paper",
+        "y": 1,
+        "text": words,
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "top",
+    }
     return {"shapes": [shape], "annotations": [{**note, "xshift": 5, "font": {"color": ACCENT, "size": 12}}]}

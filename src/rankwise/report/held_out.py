@@ -1,22 +1,31 @@
-"""The held-out entries of a completion: predicted against actual, and the errors beside those of simpler guesses."""
+"""The held-out entries of a completion: predicted against actual, and the errors of simpler guesses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .blocks import Figure, Table
 from .figures import plain, predicted_scatter
 from .matrices import MatrixView
-from .wording import count, finite, percent, plural, significant
+from .wording import count, finite, percent, significant
 
 MOST_POINTS = 2000
 
-GUESSES = (
-    ("rmse", "this completion"),
-    ("rmse_effects", "row and column effects"),
-    ("rmse_column_means", "column means"),
-)
+GUESSES = {
+    "rmse": "this completion",
+    "rmse_effects": "row and column effects",
+    "rmse_column_means": "column means",
+}
+
+
+class Entry(NamedTuple):
+    """One held-out entry: its value, the prediction, and where it stands."""
+
+    actual: float
+    predicted: float
+    row: str
+    column: str
 
 
 def shown_indices(length: int, limit: int) -> list[int]:
@@ -27,58 +36,68 @@ def shown_indices(length: int, limit: int) -> list[int]:
 
 
 def compared(error: object, reference: object) -> str:
-    """How much smaller or larger an error is than another, in percent."""
+    """How much smaller or larger an error is than another, in percent; empty where either is missing."""
     ours, theirs = finite(error), finite(reference)
     if ours is None or theirs is None or theirs <= 0:
         return ""
     if ours == theirs:
         return "the same as"
-    return f"{percent(1 - ours / theirs)} less than" if ours < theirs else f"{percent(ours / theirs - 1)} more than"
+    return (
+        f"{percent(1 - ours / theirs)} less than"
+        if ours < theirs
+        else f"{percent(ours / theirs - 1)} more than"
+    )
 
 
 def error_table(holdout: Mapping[str, Any]) -> Table | None:
     """The error of each way to guess a held-out entry; None when there is none."""
-    base = finite(holdout.get("rmse_column_means"))
-    rows = []
-    for key, name in GUESSES:
-        error = finite(holdout.get(key))
-        if error is not None:
-            rows.append([name, significant(error), percent(error / base) if base else "–"])
-    if not rows:
+    errors = {key: error for key in GUESSES if (error := finite(holdout.get(key))) is not None}
+    if not errors:
         return None
-    head = ["filled by", "RMSE", "of column means' error"]
-    return Table("Root mean square error (RMSE) at the held-out entries, in the table's own units", head, rows, marked=0)
+    means = errors.get("rmse_column_means")
+    rows = [
+        [GUESSES[key], significant(error), percent(error / means) if means else "–"]
+        for key, error in errors.items()
+    ]
+    caption = "Root mean square error (RMSE) at the held-out entries, in the table's own units"
+    head = ["filled by", "RMSE", "against column means"]
+    return Table(caption, head, rows, marked=0 if "rmse" in errors else None)
 
 
-def scatter_figure(holdout: Mapping[str, Any], view: MatrixView | None, names: Sequence[Any] | None) -> Figure | None:
+def scatter_figure(
+    holdout: Mapping[str, Any], view: MatrixView | None, names: Sequence[Any] | None
+) -> Figure | None:
     """Predicted against actual; in standard deviations of each column where the columns' units differ."""
     entries = _entries(holdout)
     if not entries:
         return None
     shown = [entries[index] for index in shown_indices(len(entries), MOST_POINTS)]
     units = _column_units(view, names)
-    standardized = bool(units) and all(column in units for _, _, _, column in shown)
-    centre_scale = [units[column] if standardized else (0.0, 1.0) for _, _, _, column in shown]
-    actual = [(entry[0] - centre) / scale for entry, (centre, scale) in zip(shown, centre_scale, strict=True)]
-    predicted = [(entry[1] - centre) / scale for entry, (centre, scale) in zip(shown, centre_scale, strict=True)]
-    unit = "standard deviations of its column" if standardized else ""
-    some = f"{count(len(shown))} of the {count(len(entries))}" if len(shown) < len(entries) else f"the {count(len(entries))}"
+    standardized = bool(units) and all(entry.column in units for entry in shown)
+    placed = [_standardized(entry, *units[entry.column]) for entry in shown] if standardized else shown
+    some = f"{count(len(shown))} of " if len(shown) < len(entries) else ""
     caption = (
-        f"Each dot is one of {some} observed entries that were hidden from the fit and then predicted."
-        " On the dashed diagonal a prediction is exact; the closer the cloud, the better the filled values."
+        f"Each dot is one of {some}the {count(len(entries))} observed entries hidden from the fit and"
+        " then predicted. On the dashed diagonal a prediction is exact; the closer the cloud, the better the"
+        " filled values."
     )
     if standardized:
-        caption += " The columns differ in unit, so each value is drawn in standard deviations from its column's mean."
+        caption += " The columns differ in unit: drawn are standard deviations (SDs) from the column's mean."
     description = (
-        f"Scatter of predicted against actual values at {plural(len(shown), 'held-out entry', 'held-out entries')};"
-        f" root mean square error {significant(holdout.get('rmse'))}."
+        f"Scatter of predicted against actual values; dots: {count(len(shown))};"
+        f" root mean square error: {significant(holdout.get('rmse'))}."
     )
-    spec = predicted_scatter(actual, predicted, [_hover(entry) for entry in shown], unit)
-    return Figure("Predicted against held out", spec, caption, description, height=420)
+    spec = predicted_scatter(
+        [entry.actual for entry in placed],
+        [entry.predicted for entry in placed],
+        [_hover(entry) for entry in shown],
+        "in column SDs" if standardized else "",
+    )
+    return Figure("Predicted vs. held out", spec, caption, description, height=420)
 
 
-def _entries(holdout: Mapping[str, Any]) -> list[tuple[float, float, str, str]]:
-    """(actual, predicted, row, column) of every held-out entry that has both numbers."""
+def _entries(holdout: Mapping[str, Any]) -> list[Entry]:
+    """Every held-out entry that has both numbers."""
     actual, predicted = holdout.get("actual") or [], holdout.get("predicted") or []
     if len(actual) != len(predicted):
         raise ValueError(f"holdout has {len(actual)} actual values and {len(predicted)} predicted ones")
@@ -86,21 +105,28 @@ def _entries(holdout: Mapping[str, Any]) -> list[tuple[float, float, str, str]]:
     rows, columns = (names if len(names) == len(actual) else [""] * len(actual) for names in (rows, columns))
     pairs = ((finite(value), finite(guess)) for value, guess in zip(actual, predicted, strict=True))
     return [
-        (value, guess, row, column)
+        Entry(value, guess, row, column)
         for (value, guess), row, column in zip(pairs, rows, columns, strict=True)
         if value is not None and guess is not None
     ]
 
 
-def _hover(entry: tuple[float, float, str, str]) -> str:
-    actual, predicted, row, column = entry
-    place = " · ".join(plain(name) for name in (row, column) if name)
-    return f"{place}<br>actual <b>{significant(actual, 5)}</b><br>predicted <b>{significant(predicted, 5)}</b>"
+def _standardized(entry: Entry, centre: float, scale: float) -> Entry:
+    return entry._replace(
+        actual=(entry.actual - centre) / scale, predicted=(entry.predicted - centre) / scale
+    )
+
+
+def _hover(entry: Entry) -> str:
+    place = " · ".join(plain(name) for name in (entry.row, entry.column) if name)
+    actual, predicted = significant(entry.actual, 5), significant(entry.predicted, 5)
+    return f"{place}<br>actual <b>{actual}</b><br>predicted <b>{predicted}</b>"
 
 
 def _column_units(view: MatrixView | None, names: Sequence[Any] | None) -> dict[str, tuple[float, float]]:
-    """Centre and scale by column name where the columns' units differ and every column is at hand; else empty."""
+    """Centre and scale by column name where units differ and every column is at hand; else empty."""
     if view is None or not view.within_columns or not names or len(names) != len(view.columns):
         return {}
-    units = dict(zip(map(str, names), zip(view.centre.tolist(), view.scale.tolist(), strict=True), strict=True))
+    pairs = zip(view.centre.tolist(), view.scale.tolist(), strict=True)
+    units = dict(zip(map(str, names), pairs, strict=True))
     return units if len(units) == len(names) else {}

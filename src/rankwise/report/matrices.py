@@ -13,6 +13,7 @@ from .figures import layout, plain
 from .wording import significant
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 SCALE = [[step / 4, f"var(--scale-{step})"] for step in range(5)]
 MOST_DOTS = 1500  # beyond that, dots on filled cells would hide the cells
@@ -23,7 +24,7 @@ LONGEST_LABEL = 24
 class MatrixView:
     """The two matrices with their labels and the colour scale they share.
 
-    Colour is (value - centre) / scale with one centre and scale per column: 0 and 1 where all columns share a unit.
+    Colour is (value - centre) / scale, one centre and scale per column: 0 and 1 where columns share a unit.
     """
 
     rows: list[str]
@@ -36,13 +37,36 @@ class MatrixView:
     limits: tuple[float, float]
     clipped: bool
 
+    @property
+    def hole(self) -> Mask:
+        """Cells that were not observed."""
+        return np.isnan(self.before)
+
+    @property
+    def left(self) -> Mask:
+        """Cells that are still empty."""
+        return np.isnan(self.after)
+
+    @property
+    def filled(self) -> Mask:
+        """Cells that were not observed and have a value now."""
+        return self.hole & ~self.left
+
+    @property
+    def dotted(self) -> bool:
+        """Whether filled cells are few enough to mark each with a dot."""
+        return 0 < int(self.filled.sum()) <= MOST_DOTS
+
     def shade(self, values: Array) -> Array:
         """Values as positions on the colour scale."""
         return (values - self.centre) / self.scale
 
 
 def matrix_view(record: Mapping[str, Any]) -> MatrixView | None:
-    """The matrices of a record made ready for drawing; None when it holds none. ValueError on shapes that disagree."""
+    """The matrices of a record made ready for drawing; None when it holds none.
+
+    Raises ValueError when matrices, labels and positions disagree in length.
+    """
     if not record.get("before") or not record.get("after"):
         return None
     before, after = (_array(record[name], name) for name in ("before", "after"))
@@ -58,28 +82,18 @@ def matrix_view(record: Mapping[str, Any]) -> MatrixView | None:
 
 def before_figure(view: MatrixView) -> dict[str, Any]:
     """What was observed, and the holes."""
-    traces = [_cells(view, view.before, "observed"), _holes(view, np.isnan(view.before))]
+    traces = [_cells(view, view.before, "observed"), _holes(view, view.hole)]
     return _heatmap(view, traces)
 
 
 def after_figure(view: MatrixView) -> dict[str, Any]:
     """Observed and filled cells, told apart on hover and by dots while these are few; what stayed empty."""
-    hole = np.isnan(view.before)
-    filled = hole & ~np.isnan(view.after)
     traces = [
-        _cells(view, np.where(hole, np.nan, view.after), "observed"),
-        _cells(view, np.where(filled, view.after, np.nan), "filled"),
-        _holes(view, np.isnan(view.after)),
+        _cells(view, np.where(view.hole, np.nan, view.after), "observed"),
+        _cells(view, np.where(view.filled, view.after, np.nan), "filled"),
+        _holes(view, view.left),
     ]
-    if dotted(view):
-        traces.append(_dots(view, filled))
-    return _heatmap(view, traces)
-
-
-def dotted(view: MatrixView) -> bool:
-    """Whether filled cells are few enough to mark each with a dot."""
-    filled = int(np.count_nonzero(np.isnan(view.before) & ~np.isnan(view.after)))
-    return 0 < filled <= MOST_DOTS
+    return _heatmap(view, [*traces, _dots(view)] if view.dotted else traces)
 
 
 def _cells(view: MatrixView, values: Array, status: str) -> dict[str, Any]:
@@ -88,12 +102,12 @@ def _cells(view: MatrixView, values: Array, status: str) -> dict[str, Any]:
     if not view.within_columns:
         hover = f"%{{y}} · %{{x}}<br><b>%{{z:,.6~r}}</b> {status}<extra></extra>"
         return _trace(view, {"z": _rounded(values, 6), "hovertemplate": hover, **scale})
-    hover = f"%{{y}} · %{{x}}<br><b>%{{customdata:,.6~r}}</b> {status}<br>%{{z:.2f}} standard deviations<extra></extra>"
+    hover = f"%{{y}} · %{{x}}<br><b>%{{customdata:,.6~r}}</b> {status}<br>%{{z:.2f}} SDs<extra></extra>"
     shades, raw = _rounded(view.shade(values), 4), _rounded(values, 6)
     return _trace(view, {"z": shades, "customdata": raw, "hovertemplate": hover, **scale})
 
 
-def _holes(view: MatrixView, hole: NDArray[np.bool_]) -> dict[str, Any]:
+def _holes(view: MatrixView, hole: Mask) -> dict[str, Any]:
     """Holes in one colour that the scale does not have."""
     return _trace(
         view,
@@ -113,8 +127,8 @@ def _trace(view: MatrixView, entries: dict[str, Any]) -> dict[str, Any]:
     return {**shared, "xgap": gap, "ygap": gap, **entries}
 
 
-def _dots(view: MatrixView, filled: NDArray[np.bool_]) -> dict[str, Any]:
-    rows, columns = np.nonzero(filled)
+def _dots(view: MatrixView) -> dict[str, Any]:
+    rows, columns = np.nonzero(view.filled)
     return {
         "type": "scatter",
         "mode": "markers",
@@ -136,7 +150,11 @@ def _heatmap(view: MatrixView, traces: list[dict[str, Any]]) -> dict[str, Any]:
     narrow = {"xaxis.nticks": 6}
     if max(map(len, view.rows)) > 12:
         narrow["yaxis.showticklabels"] = False
-    return {"data": traces, "layout": layout(xaxis=axis(view.columns, nticks=16), yaxis=rows), "narrow": narrow}
+    return {
+        "data": traces,
+        "layout": layout(xaxis=axis(view.columns, nticks=16), yaxis=rows),
+        "narrow": narrow,
+    }
 
 
 def _array(values: Sequence[Sequence[float | None]], name: str) -> Array:
@@ -151,7 +169,7 @@ def _array(values: Sequence[Sequence[float | None]], name: str) -> Array:
 
 
 def _labels(labels: Sequence[Any] | None, shown: Sequence[int] | None, length: int, name: str) -> list[str]:
-    """One distinct, displayable label per shown row or column; positions counted from 1 where there are none."""
+    """One distinct label per shown row or column; positions counted from 1 where there are none."""
     indices = list(shown) if shown is not None else list(range(length))
     if len(indices) != length:
         raise ValueError(f"{name}: {len(indices)} positions are said to be shown, the matrix has {length}")
@@ -188,7 +206,7 @@ def _distinct(labels: list[str]) -> list[str]:
 
 
 def _units_differ(values: Array) -> bool:
-    """Whether one colour scale for all values would show little but the columns' different levels or spreads."""
+    """Whether one colour scale would show little but the columns' different levels or spreads."""
     columns = [column[~np.isnan(column)] for column in values.T]
     columns = [column for column in columns if column.size >= 2]
     if len(columns) < 2:
@@ -203,7 +221,7 @@ def _units_differ(values: Array) -> bool:
 
 
 def _column_scale(values: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each column's observed values; 0 and 1 where there is none or no spread."""
+    """Mean and standard deviation of each column's observed values; 0 and 1 where they say nothing."""
     observed = ~np.isnan(values)
     number = np.maximum(observed.sum(axis=0), 1)
     centre = np.where(observed, values, 0.0).sum(axis=0) / number
@@ -231,13 +249,19 @@ def _rounded(values: Array, digits: int) -> list[list[float | None]]:
     """Values to so many significant digits, NaN as null: what a hover shows, and half the page's weight."""
     size = np.abs(np.where(np.isnan(values) | (values == 0), 1.0, values))
     places = digits - 1 - np.floor(np.log10(size))
-    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)  # dividing by a power of ten rounds once
+    up, down = (
+        10.0 ** np.maximum(places, 0),
+        10.0 ** np.maximum(-places, 0),
+    )  # dividing by a power of ten rounds once
     rounded = np.round(values * up / down) * down / up
-    return np.where(np.isnan(values), None, rounded).tolist()
+    entries = rounded.astype(object)
+    entries[np.isnan(values)] = None
+    return entries.tolist()
 
 
 def scale_ends(view: MatrixView) -> tuple[str, str]:
     """The two ends of the colour scale in words."""
-    unit = " standard deviations" if view.within_columns else ""
+    below, above = ("≤\u00a0", "≥\u00a0") if view.clipped else ("", "")
+    unit = " SDs" if view.within_columns else ""
     low, high = (significant(end, 3) for end in view.limits)
-    return (f"{'≤ ' if view.clipped else ''}{low}", f"{'≥ ' if view.clipped else ''}{high}{unit}")
+    return below + low, above + high + unit

@@ -44,5 +44,10 @@ class Solver(Plain, ABC):
         del state
         return ()
 
+    def record(self, state: State) -> dict[str, float]:
+        """Numbers of its own that a host solver adds to the history at every step."""
+        del state
+        return {}
+
     def check(self, problem: Problem) -> None:  # noqa: B027 (most solvers take every problem)
         """Raise a ValueError if the solver cannot work on this problem."""

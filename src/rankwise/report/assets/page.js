@@ -42,12 +42,17 @@
     const touch = matchMedia("(pointer: coarse)").matches;
     const layout = painted(figure.layout);
     if (matchMedia("(max-width: 560px)").matches) override(layout, figure.narrow || {});
+    for (const axis of ["xaxis", "yaxis"]) { // drawn before: stay where the reader has zoomed to
+      const { range, autorange } = place.layout?.[axis] ?? {};
+      if (range) Object.assign(layout[axis], { range: [...range], autorange });
+    }
     if (touch) layout.dragmode = false; // a finger over a figure goes on scrolling the page; the bar's buttons zoom
     return Plotly.react(place, painted(figure.data), layout, {
       responsive: true,
       displaylogo: false,
       displayModeBar: touch ? true : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      // named one by one: by default plotly adds a button that uploads the figure
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     });
   }
 

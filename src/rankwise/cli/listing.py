@@ -1,0 +1,49 @@
+"""`rankwise list`: what exists, from the registries."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+HELP = "List what exists: problems, factorizations, initializations, penalties, optimizers, solvers, measures, methods."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `rankwise list`."""
+    parser.add_argument("what", nargs="?", help="only this registry")
+
+
+def registries() -> dict[str, Any]:
+    """Every registry by name."""
+    from rankwise.estimators import METHODS
+    from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
+    from rankwise.measures import MEASURES
+    from rankwise.optimizers import OPTIMIZERS, SETTINGS
+    from rankwise.penalties import PENALTIES
+    from rankwise.problems import PROBLEMS
+    from rankwise.solvers import SOLVERS
+
+    return {
+        "problems": PROBLEMS,
+        "factorizations": FACTORIZATIONS,
+        "initializations": INITIALIZATIONS,
+        "penalties": PENALTIES,
+        "optimizers": {name: ", ".join(("learning_rate", *SETTINGS[name])) for name in OPTIMIZERS},
+        "solvers": SOLVERS,
+        "measures": MEASURES,
+        "methods": METHODS,
+    }
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the registries' names, each with a line of description."""
+    from rankwise.registry import look_up
+
+    known = registries()
+    chosen = known if options.what is None else {options.what: look_up(options.what, known, "registry")}
+    for title, registry in chosen.items():
+        print(title)  # noqa: T201
+        for name, entry in registry.items():
+            words = entry if isinstance(entry, str) else (entry.__doc__ or "").strip().split("\n")[0]
+            print(f"  {name:24} {words}")  # noqa: T201
+    return 0

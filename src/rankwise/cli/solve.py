@@ -1,0 +1,39 @@
+"""`rankwise solve`: one run of any problem and solver, described by a TOML file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "Run one solver on one problem, both described by name and number in a TOML file."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `rankwise solve`."""
+    parser.add_argument("spec", metavar="SPEC.toml", help="the run: [problem], [solver], key, max_steps, track, checkpoints")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="where record.json and matrix.npz go (default: SPEC without its ending)")
+    parser.add_argument("--json", action="store_true", help="print the record as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the spec, run it, write the record, print a line."""
+    from rankwise.spec import read_spec, record, write_record
+
+    spec = read_spec(options.spec)
+    folder = Path(options.output or Path(options.spec).with_suffix(""))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, not a folder")
+    if not folder.resolve().parent.is_dir():
+        raise ValueError(f"{folder}: the folder {folder.resolve().parent} does not exist")
+    solution = spec.solve()
+    write_record(spec, solution, folder)
+    made = record(spec, solution)
+    if options.json:
+        print(json.dumps(made))  # noqa: T201
+    elif not options.quiet:
+        losses = made["history"]["train_loss"]
+        print(f"{solution.result.name} after {solution.steps} steps, {solution.seconds:.2f} s: {solution.result.value}")  # noqa: T201
+        print(f"rank {made['rank']}, training loss {losses[-1]:.4g}; record: {folder}")  # noqa: T201
+    return 0

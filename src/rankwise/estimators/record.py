@@ -1,0 +1,115 @@
+"""A completion as plain numbers and words, for the report page and for JSON."""
+
+from __future__ import annotations
+
+import datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from rankwise.estimators.completing import Completed
+from rankwise.lowrank import singular_values
+
+# The page shows at most so many rows and columns of a matrix, and so many held-out points.
+SHOWN = 200
+POINTS = 5000
+SPECTRUM = 60
+
+
+def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
+    """What the command prints, under stable names."""
+    n, p = done.matrix.shape
+    seen = int(np.count_nonzero(~np.isnan(done.table.values)))
+    return {
+        "name": done.table.name,
+        "command": command,
+        "version": version("rankwise"),
+        "shape": [n, p],
+        "observed": seen,
+        "observed_share": seen / (n * p),
+        "holes": n * p - seen,
+        "holes_filled": done.filled,
+        "method": done.method,
+        "rank": done.rank,
+        "low_rank": done.low_rank,
+        "verdict": done.verdict,
+        "result": {"name": done.result.name, "sentence": done.result.value},
+        "holdout_rmse": done.holdout_rmse,
+        "holdout_rmse_column_means": done.holdout_rmse_column_means,
+        "holdout_rmse_effects": done.holdout_rmse_effects,
+        "holdout_rmse_standardized": done.holdout_rmse_standardized,
+        "holdout_count": done.holdout.problem.size if done.holdout else 0,
+        "preprocessing": [done.scaling.sentence] if done.scaling else [],
+        "empty_rows": list(done.empty_rows),
+        "empty_columns": list(done.empty_columns),
+        "warnings": list(done.warnings),
+        "settings": done.settings,
+        "seconds": done.seconds,
+        "output": output,
+    }
+
+
+def full(done: Completed, output: str, command: str) -> dict[str, Any]:
+    """The summary and everything the page draws; matrices thinned to at most `SHOWN` rows and columns."""
+    rows, cols = _thin(done.matrix.shape[0]), _thin(done.matrix.shape[1])
+    pick = np.ix_(rows, cols)
+    record = summary(done, output, command) | {
+        "created": datetime.date.today().isoformat(),
+        "row_labels": [done.table.row_labels[i] for i in rows],
+        "column_names": [done.table.column_names[j] for j in cols],
+        "before": _listed(done.table.values[pick]),
+        "after": _listed(done.matrix[pick]),
+        "spectrum": _spectrum(done),
+        "path": _path(done),
+        "holdout": _holdout(done),
+        "candidates": [
+            {"name": one.sentence, "validation_rmse": one.error, "rank": one.rank, "chosen": i == 0}
+            for i, one in enumerate(done.candidates)
+        ],
+    }
+    if len(rows) < done.matrix.shape[0] or len(cols) < done.matrix.shape[1]:
+        record |= {"shown_rows": rows.tolist(), "shown_cols": cols.tolist()}
+    return record
+
+
+def _thin(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, SHOWN)).round().astype(int))
+
+
+def _listed(matrix: np.ndarray) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
+
+
+def _spectrum(done: Completed) -> list[float]:
+    if done.model is None:
+        return []
+    return [float(s) for s in singular_values(done.model.matrix)[:SPECTRUM]]
+
+
+def _path(done: Completed) -> list[dict[str, Any]]:
+    if not done.candidates or done.method != "greedy":
+        return []
+    return [
+        {"rank": fit.rank, "train_rmse": fit.train_rmse, "holdout_rmse": fit.holdout_rmse, "inner_steps": fit.inner_steps}
+        for fit in done.candidates[0].path
+    ]
+
+
+def _holdout(done: Completed) -> dict[str, Any] | None:
+    if done.holdout is None:
+        return None
+    held = done.holdout.problem
+    pick = np.unique(np.linspace(0, held.size - 1, min(held.size, POINTS)).round().astype(int))
+    rows = [label for label in done.table.row_labels if label not in set(done.empty_rows)]
+    columns = [name for name in done.table.column_names if name not in set(done.empty_columns)]
+    return {
+        "actual": held.values[pick].astype(float).tolist(),
+        "predicted": done.holdout.predicted[pick].astype(float).tolist(),
+        "row": [rows[i] for i in held.rows[pick]],
+        "column": [columns[j] for j in held.cols[pick]],
+        "rmse": done.holdout_rmse,
+        "rmse_column_means": done.holdout_rmse_column_means,
+        "rmse_effects": done.holdout_rmse_effects,
+        "count": held.size,
+    }

@@ -1,0 +1,117 @@
+"""Column scales, column means and row effects: what is taken off a table before a low-rank matrix is sought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankwise.lowrank import LowRank, dense
+from rankwise.problems import Completion
+
+# Weight, in observations, of the other columns' typical scale in a column's own.
+SCALE_PRIOR = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """X_ij = means_j + scales_j (effects_i + Z_ij), Z being what a low-rank matrix is sought for.
+
+    means, scales: shape (d2,); effects: shape (d1,), in units of a column's scale. A constant column has
+    scale 0: its holes are the constant.
+    """
+
+    means: np.ndarray
+    scales: np.ndarray
+    effects: np.ndarray
+    sentence: str
+
+    def standardize(self, problem: Completion) -> Completion:
+        """The observations of Z from those of X."""
+        rows, cols = problem.rows, problem.cols
+        scale = np.where(self.scales > 0, self.scales, 1.0)[cols]
+        z = (problem.values - self.means[cols]) / scale - self.effects[rows]
+        z = np.where(self.scales[cols] > 0, z, 0.0)
+        return problem.replace(values=z.astype(problem.dtype))
+
+    def restore(self, z: np.ndarray | LowRank) -> np.ndarray:
+        """X from Z, shape (d1, d2)."""
+        return self.means + self.scales * (self.effects[:, None] + dense(z))
+
+    def predict(self, z: np.ndarray | LowRank, problem: Completion) -> np.ndarray:
+        """The entries of X at the observed places of a problem, from Z."""
+        cols = problem.cols
+        return self.means[cols] + self.scales[cols] * (self.effects[problem.rows] + problem.measure(z))
+
+
+def scale_only(problem: Completion) -> Scaling:
+    """Columns divided by their standard deviations, not centred: the rank of the table stays what it is."""
+    columns = centre_columns(problem)
+    means = np.where(columns.scales > 0, 0.0, columns.means)
+    return Scaling(means, columns.scales, columns.effects, "columns divided by their standard deviations, not centred")
+
+
+def centre_columns(problem: Completion) -> Scaling:
+    """Column means taken off, columns divided by their standard deviation."""
+    means = _column_average(problem, problem.values)
+    sentence = "columns centred on their means and divided by their standard deviations"
+    return Scaling(means, _scales(problem, means), np.zeros(problem.shape[0]), sentence)
+
+
+def remove_effects(problem: Completion, rounds: int = 20) -> Scaling:
+    """Columns centred and scaled, and row effects removed: the additive model, rows shrunk towards 0.
+
+    The shrinkage is the empirical-Bayes one, n_i / (n_i + within / between), with the variances within and
+    between rows by the method of moments.
+    """
+    columns = centre_columns(problem)
+    z = columns.standardize(problem).values.astype(float)
+    rows, cols = problem.rows, problem.cols
+    row_count = np.bincount(rows, minlength=problem.shape[0])
+    effects, shift = np.zeros(problem.shape[0]), np.zeros(problem.shape[1])
+    for _ in range(rounds):
+        effects = _shrunk_means(z - shift[cols], rows, row_count)
+        shift = _column_average(problem, z - effects[rows])
+    shift = np.where(columns.scales > 0, shift, 0.0)
+    sentence = columns.sentence + "; row effects removed"
+    return Scaling(columns.means + columns.scales * shift, columns.scales, effects, sentence)
+
+
+SCALINGS: dict[str, Callable[[Completion], Scaling]] = {
+    "scaled": scale_only,
+    "centred": centre_columns,
+    "effects": remove_effects,
+}
+
+
+def _column_average(problem: Completion, numbers: np.ndarray) -> np.ndarray:
+    count = np.bincount(problem.cols, minlength=problem.shape[1])
+    return np.bincount(problem.cols, numbers, problem.shape[1]) / np.maximum(count, 1)
+
+
+def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
+    """Root mean square deviations; those of short columns drawn (in the logarithm) towards the typical one."""
+    count = np.bincount(problem.cols, minlength=problem.shape[1])
+    deviation = problem.values - means[problem.cols]
+    square = np.bincount(problem.cols, deviation.astype(float) ** 2, problem.shape[1])
+    own = np.sqrt(square / np.maximum(count, 1))
+    size = np.sqrt(np.bincount(problem.cols, problem.values.astype(float) ** 2, problem.shape[1]) / np.maximum(count, 1))
+    varying = own > 1e-12 * size
+    if not varying.any():
+        return np.zeros_like(own)
+    typical = np.exp(np.median(np.log(own[varying])))
+    weight = count / (count + SCALE_PRIOR)
+    drawn = np.exp(weight * np.log(np.where(varying, own, 1.0)) + (1 - weight) * np.log(typical))
+    return np.where(varying, drawn, np.where(count > 1, 0.0, typical))
+
+
+def _shrunk_means(z: np.ndarray, rows: np.ndarray, count: np.ndarray) -> np.ndarray:
+    filled = np.maximum(count, 1)
+    means = np.bincount(rows, z, len(count)) / filled
+    within = np.sum((z - means[rows]) ** 2) / max(len(z) - np.count_nonzero(count), 1)
+    seen = count > 0
+    between = np.mean(means[seen] ** 2) - within * np.mean(1 / filled[seen])
+    if between <= 0:
+        return np.zeros_like(means)
+    return means * count / (count + within / between)

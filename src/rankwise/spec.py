@@ -1,0 +1,203 @@
+"""From names and numbers, as in a TOML file, to problems and solvers; and from a solution to a record on disk."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankwise.data.synthetic import low_rank, observe, sense
+from rankwise.data.tables import read_table, write_atomically
+from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
+from rankwise.loop import solve
+from rankwise.lowrank import LowRank
+from rankwise.optimizers import Optimizer
+from rankwise.penalties import PENALTIES
+from rankwise.problems import PROBLEMS, Completion, Problem
+from rankwise.registry import look_up, nearest
+from rankwise.solution import Solution
+from rankwise.solvers import SOLVERS, Solver
+
+RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run: the training problem, what measures may look at besides, the solver, and `solve`'s arguments."""
+
+    problem: Problem
+    solver: Solver
+    truth: LowRank | None = None
+    heldout: Problem | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def solve(self, progress: Any = None) -> Solution:
+        """Run it."""
+        return solve(
+            self.problem, self.solver, truth=self.truth, heldout=self.heldout, progress=progress, **self.arguments
+        )
+
+
+def read_spec(path: str | Path) -> Spec:
+    """The run that a TOML file describes.
+
+    Raises:
+        ValueError: naming the file and the key's path, on broken TOML, unknown keys or names, or wrong values.
+        OSError: if the file cannot be read.
+    """
+    try:
+        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return build_spec(given, Path(path).parent)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
+    """The run that nested names and numbers describe; file names are relative to `folder`."""
+    _refuse_unknown(given, ("problem", "solver", *RUN_KEYS), "")
+    problem, truth, heldout = _problem(dict(_section(given, "problem", "")), folder)
+    solver = _from_registry(_section(given, "solver", ""), SOLVERS, "solver")
+    arguments = {key: given[key] for key in RUN_KEYS if key in given}
+    return Spec(problem, solver, truth, heldout, arguments, dict(given))
+
+
+def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | None, Problem | None]:
+    name = given.pop("name", "completion")
+    look_up(name, PROBLEMS, "problem")
+    loss, holdout, dtype = given.pop("loss", "half_sum"), given.pop("holdout", 0), given.pop("dtype", "float64")
+    if loss not in ("half_sum", "mean", "sum"):
+        raise ValueError(f"problem.loss must be 'half_sum', 'mean' or 'sum', not {loss!r}")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"problem.dtype must be 'float32' or 'float64', not {dtype!r}")
+    if "file" in given:
+        problem, truth = _from_file(given, name, folder, dtype), None
+    else:
+        problem, truth = _synthetic(given, name, dtype)
+    heldout = None
+    if holdout:
+        problem, heldout = problem.split(holdout, 0)
+    return getattr(problem, loss)(), truth, heldout
+
+
+def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Problem:
+    _refuse_unknown(given, ("file", "long"), "problem.")
+    if name != "completion":
+        raise ValueError(f"problem.file holds a table to complete; problem {name!r} cannot be read from one")
+    long = given.get("long")
+    table = read_table(folder / given["file"], long=None if long is None else tuple(long))
+    return Completion.from_dense(table.values.astype(dtype))
+
+
+def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, LowRank]:
+    make = observe if name == "completion" else sense
+    settings = {key: value for key, value in given.items() if key != "truth"}
+    truth_given = dict(_section(given, "truth", "problem."))
+    _refuse_unknown(truth_given, ("shape", "rank", "key", "kappa", "symmetric"), "problem.truth.")
+    allowed = [key for key in inspect.signature(make).parameters if key not in ("truth", "dtype")]
+    _refuse_unknown(settings, allowed, "problem.")
+    for key in ("shape", "rank"):
+        if key not in truth_given:
+            raise ValueError(f"problem.truth.{key} is missing")
+    if "count" not in settings:
+        raise ValueError("problem.count, the number of observations, is missing")
+    truth = _call(low_rank, {"key": 0, **truth_given, "shape": tuple(truth_given["shape"])}, "problem.truth")
+    return _call(make, {"key": 1, **settings, "truth": truth, "dtype": np.dtype(dtype)}, "problem"), truth
+
+
+def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
+    """The registry's class of that name, its nested parts built likewise."""
+    if isinstance(given, str):
+        given = {"name": given}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{path} must be a name or a table with one, not {given!r}")
+    settings = dict(given)
+    if "name" not in settings:
+        raise ValueError(f"{path}.name is missing{nearest('', registry)}")
+    try:
+        cls = look_up(settings.pop("name"), registry, path)
+    except ValueError as error:
+        raise ValueError(f"{path}.name: {error}") from error
+    _refuse_unknown(settings, inspect.signature(cls).parameters, f"{path}.")
+    for key in settings:
+        if key == "optimizer":
+            settings[key] = _optimizer(settings[key], f"{path}.optimizer")
+        elif key in PARTS:
+            settings[key] = _from_registry(settings[key], PARTS[key], f"{path}.{key}")
+    return _call(cls, settings, path)
+
+
+def _optimizer(given: Any, path: str) -> Optimizer:
+    settings = {"name": given} if isinstance(given, str) else dict(given)
+    return _call(Optimizer, settings, path)
+
+
+PARTS: dict[str, Mapping[str, Any]] = {
+    "factorization": FACTORIZATIONS,
+    "start": INITIALIZATIONS,
+    "penalty": PENALTIES,
+}
+
+
+def _call(make: Any, settings: dict[str, Any], path: str) -> Any:
+    try:
+        return make(**settings)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _section(given: Mapping[str, Any], key: str, path: str) -> Any:
+    if key not in given:
+        raise ValueError(f"{path}{key} is missing")
+    return given[key]
+
+
+def _refuse_unknown(given: Any, known: Any, path: str) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{path.rstrip('.')} must be a table of keys, not {given!r}")
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{path}{key} is not a key{nearest(key, known)}")
+
+
+def write_record(spec: Spec, solution: Solution, folder: str | Path) -> None:
+    """Write `record.json` (settings, result, versions, history) and `matrix.npz` (matrix, or left and right).
+
+    Both are written atomically into the folder, which is made if only its last part is missing.
+    """
+    Path(folder).mkdir(exist_ok=True)
+    matrix = solution.matrix
+    arrays = {"left": matrix.left, "right": matrix.right} if isinstance(matrix, LowRank) else {"matrix": matrix}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    write_atomically(Path(folder) / "matrix.npz", lambda file: file.write(packed.getvalue()))
+    text = json.dumps(record(spec, solution), indent=1, allow_nan=False)
+    write_atomically(Path(folder) / "record.json", lambda file: file.write(text.encode()))
+
+
+def record(spec: Spec, solution: Solution) -> dict[str, Any]:
+    """A run as plain numbers and words."""
+    return {
+        "spec": spec.source,
+        "result": {"name": solution.result.name, "sentence": solution.result.value},
+        "steps": solution.steps,
+        "rank": solution.rank if np.isfinite(np.asarray(solution.matrix)).all() else None,
+        "seconds": solution.seconds,
+        "versions": {name: version(name) for name in ("rankwise", "numpy", "scipy", "jax", "optax")},
+        "history": {name: _finite(values) for name, values in solution.history.items()},
+    }
+
+
+def _finite(values: np.ndarray) -> Any:
+    """Nested lists with None for what is not finite: JSON has no NaN."""
+    return np.where(np.isfinite(values), values.astype(object), None).tolist()
