@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from jax import lax
 
 from rankwise.keys import as_jax_key
 from rankwise.measures import MEASURES
-from rankwise.plain import Plain, flatten, unflatten
+from rankwise.plain import register
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers import Solver
@@ -45,17 +45,6 @@ class Axes(NamedTuple):
     problem: int | None
     solver: int | None
     data: int | None
-
-
-def register() -> None:
-    """Let JAX see through every plain class defined so far."""
-    for cls in Plain.classes:
-        _register(cls)
-
-
-@cache
-def _register(cls: type[Plain]) -> None:
-    jax.tree_util.register_pytree_node(cls, flatten, partial(unflatten, cls))
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class LowRank(Plain):
 def singular_values(matrix: Array) -> Array:
     """Singular values in descending order of a dense matrix (d1, d2) or a `LowRank`."""
     if isinstance(matrix, LowRank):
-        return matrix.singular_values()
+        return matrix.singular_values() if matrix.rank else np.zeros(1, matrix.dtype)
     from array_api_compat import array_namespace
 
     return array_namespace(matrix).linalg.svdvals(matrix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import field, fields, is_dataclass, replace
+from functools import cache, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -83,3 +84,16 @@ def unflatten(cls: type[Plain], rest: tuple[Any, ...], numbers: Iterable[Any]) -
     for each, value in zip(fields(cls), values, strict=True):  # pyright: ignore[reportArgumentType]
         object.__setattr__(obj, each.name, value)
     return obj
+
+
+def register() -> None:
+    """Let JAX see through every plain class defined so far."""
+    for cls in Plain.classes:
+        _register(cls)
+
+
+@cache
+def _register(cls: type[Plain]) -> None:
+    import jax
+
+    jax.tree_util.register_pytree_node(cls, flatten, partial(unflatten, cls))

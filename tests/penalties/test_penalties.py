@@ -10,6 +10,7 @@ import pytest
 import rankwise as rw
 from rankwise.penalties import PENALTIES
 from rankwise.penalties.base import closed_form
+from rankwise.plain import register
 
 ALL = [
     rw.Nuclear(1.0), rw.Frobenius(1.0), rw.Ratio(1.0), rw.Schatten(1.0, 0.5), rw.Schatten(1.0, 1.5),
@@ -91,8 +92,6 @@ def test_never_nan_nor_infinite(penalty, matrix):
 @pytest.mark.parametrize("penalty", ALL, ids=IDS)
 def test_jax_agrees_with_numpy_and_differentiates_by_the_closed_form(penalty):
     matrix = np.random.default_rng(1).standard_normal((5, 4))
-    from rankwise.compiled import register
-
     register()
     with jax.enable_x64(True):
         value, grad = jax.value_and_grad(lambda w: closed_form()(penalty, w))(jnp.asarray(matrix))

@@ -62,6 +62,7 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
         "after": _listed(done.matrix[pick]),
         "spectrum": _spectrum(done),
         "path": _path(done),
+        "path_baselines": _path_baselines(done),
         "holdout": _holdout(done),
         "candidates": [
             {"name": one.sentence, "validation_rmse": one.error, "rank": one.rank, "chosen": i == 0}
@@ -94,6 +95,12 @@ def _path(done: Completed) -> list[dict[str, Any]]:
         {"rank": fit.rank, "train_rmse": fit.train_rmse, "holdout_rmse": fit.holdout_rmse, "inner_steps": fit.inner_steps}
         for fit in done.candidates[0].path
     ]
+
+
+def _path_baselines(done: Completed) -> dict[str, float]:
+    """The errors of no low-rank part at all, on the observations and in the units of the path."""
+    names = {"centred": "column means", "effects": "row and column effects"}
+    return {names[one.scaling]: one.path[0].holdout_rmse for one in done.candidates if one.scaling in names}
 
 
 def _holdout(done: Completed) -> dict[str, Any] | None:

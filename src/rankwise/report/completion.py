@@ -19,6 +19,14 @@ Record = Mapping[str, Any]
 def render_completion(record: Record) -> str:
     """The HTML page of one completion; panels whose fields are missing or null are left out.
 
+    Fields: name, command, version, created, output, method, settings (a dict), seconds; shape,
+    observed_share, holes, holes_filled, empty_rows, empty_columns; before and after (nested lists, null for a
+    hole, thinned by the caller to 300 x 300 with `shown_indices`, the positions then in shown_rows and
+    shown_cols), row_labels, column_names; rank, low_rank, verdict, result {name, sentence}, warnings,
+    preprocessing (sentences), candidates [{name, rank, validation_rmse, chosen}], spectrum,
+    path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both in standardized
+    units, holdout {actual, predicted, row, column, rmse, rmse_column_means, rmse_effects}, in the table's.
+
     Raises ValueError when fields contradict one another (matrices or labels of different lengths),
     ImportError when jinja2 or plotly is missing.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -106,7 +107,7 @@ def error_by_rank(
     ]
     traces = [trace for trace in traces if trace["x"]]
     first, last = _ends(path, rank)
-    for (name, level), dash in zip(levels.items(), DASHES, strict=False):
+    for (name, level), dash in zip(levels.items(), itertools.cycle(DASHES), strict=False):
         traces.append(_level(name, level, first - 0.4, last + 0.4, dash))
     errors = [error for _, error in (*held_out, *training)] + list(levels.values())
     axes = {

@@ -1,0 +1,135 @@
+"""Least squares over both factors of a matrix: Levenberg-Marquardt from a warm start to a local minimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from rankwise.problems import Completion, Problem
+from rankwise.solvers.normal_equations import EliminatedFactor, JointFactors, Point
+
+# Levenberg-Marquardt: the first damping, its range, and how often it may rise within one step.
+FIRST_DAMPING = 1e-3
+DAMPING_RANGE = (1e-13, 1e15)
+MAX_RAISES = 40
+# So many steps in a row must gain less than `stationary` before the point counts as a local minimum.
+FLAT_STEPS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Fitted factors, |measure(left right^T) - values|, the steps taken, and why the fit ended.
+
+    exact: the relative residual is at most `tolerance`; stationary: a local minimum; max_steps: neither yet;
+    diverging: the matrix outgrew `norm_limit`; non_finite: the starting factors or the data are not finite.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    residual_norm: float
+    steps: int
+    outcome: Literal["exact", "stationary", "max_steps", "diverging", "non_finite"]
+
+
+def fit_factors(
+    problem: Problem,
+    left: np.ndarray,
+    right: np.ndarray,
+    *,
+    ridge: float = 0.0,
+    tolerance: float = 1e-12,
+    stationary: float = 1e-3,
+    max_steps: int = 500,
+    norm_limit: float = 1e4,
+    symmetric: bool = False,
+) -> Fit:
+    """Minimize scale/2 |measure(left right^T) - values|^2 + ridge/2 (|left|_F^2 + |right|_F^2) from a start.
+
+    left (d1, r), right (d2, r); symmetric: left = right = Z (d, r), of which only `left` is read. All work is in
+    float64, whatever the precision of the data. Without ridge the factors returned may be scaled against each
+    other; the matrix is what counts.
+
+    tolerance: a residual of at most this share of |values| is exact.
+    stationary: three steps in a row that each lower the objective by less than this share end the fit.
+    norm_limit: the fit is diverging when |W|_F exceeds this multiple of the problem's norm estimate.
+    """
+    left, right = np.asarray(left, float), np.asarray(left if symmetric else right, float)
+    values = np.asarray(problem.values, float)
+    size = float(np.max(np.abs(values)))
+    if not (np.isfinite(left).all() and np.isfinite(right).all() and np.isfinite(size)):
+        return Fit(left, right, float("nan"), 0, "non_finite")
+    if size == 0.0 or left.shape[1] == 0:
+        left, right = left * 0, right * 0
+        return Fit(left, right, float(np.linalg.norm(values)), 0, "exact" if size == 0.0 else "stationary")
+    # Values of size one, and factors to match: no square can overflow or vanish.
+    root = np.sqrt(size)
+    system = _system(problem, values / size, ridge / (problem.scale * size), symmetric)
+    limit = norm_limit * np.sqrt(left.shape[0] * right.shape[0] / float(problem.energy()))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        fit = _descend(system, system.settle(left / root, right / root), tolerance, stationary, max_steps, limit)
+    return replace(fit, left=fit.left * root, right=fit.right * root, residual_norm=fit.residual_norm * size)
+
+
+def _system(problem: Problem, values: np.ndarray, ridge: float, symmetric: bool) -> EliminatedFactor | JointFactors:
+    if isinstance(problem, Completion) and not symmetric:
+        return EliminatedFactor(problem, values, ridge)
+    return JointFactors(problem, values, ridge, symmetric)
+
+
+def _descend(
+    system: EliminatedFactor | JointFactors,
+    point: Point,
+    tolerance: float,
+    stationary: float,
+    max_steps: int,
+    limit: float,
+) -> Fit:
+    target = float(np.linalg.norm(system.values))
+    damping, flat = FIRST_DAMPING, 0
+
+    def ended(outcome: str, steps: int) -> Fit:
+        return Fit(point.left, point.right, float(np.linalg.norm(point.residual)), steps, outcome)
+
+    for steps in range(max_steps):
+        if np.linalg.norm(point.residual) <= tolerance * target:
+            return ended("exact", steps)
+        if not matrix_norm(point) <= limit * target:
+            return ended("diverging", steps)
+        moved, damping = _improve(system, point, damping)
+        if moved is None:
+            return ended("stationary", steps)
+        flat = flat + 1 if moved.objective > (1 - stationary) * point.objective else 0
+        point = moved
+        if flat == FLAT_STEPS:
+            return ended("stationary", steps + 1)
+    exact = np.linalg.norm(point.residual) <= tolerance * target
+    return ended("exact" if exact else "max_steps", max_steps)
+
+
+def _improve(
+    system: EliminatedFactor | JointFactors, point: Point, damping: float
+) -> tuple[Point | None, float]:
+    """The next point and damping by Nielsen's rule; no point if no step lowers the objective.
+
+    Source: Madsen, Nielsen, Tingleff 2004 (`madsen2004methods`), algorithm 3.16.
+    """
+    model, raise_by = system.linearize(point), 2.0
+    for _ in range(MAX_RAISES):
+        trial = model.trial(damping)
+        gain = 0.0
+        if trial is not None and trial.predicted > 0:
+            gain = (point.objective - trial.point.objective) / trial.predicted
+        if trial is not None and gain > 1e-4:
+            lowered = damping * max(1 / 3, 1 - (2 * min(gain, 2.0) - 1) ** 3)
+            return trial.point, float(np.clip(lowered, *DAMPING_RANGE))
+        damping, raise_by = damping * raise_by, raise_by * 2
+        if damping > DAMPING_RANGE[1]:
+            break
+    return None, damping
+
+
+def matrix_norm(point: Point) -> float:
+    """|left right^T|_F without forming the matrix."""
+    return float(np.sqrt(max(((point.left.T @ point.left) * (point.right.T @ point.right)).sum(), 0.0)))

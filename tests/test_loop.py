@@ -1,0 +1,141 @@
+"""The one loop: stopping, resuming, tracking, batching, and what it refuses."""
+
+import jax
+import numpy as np
+import pytest
+
+import rankwise as rw
+from rankwise.measures import MEASURES
+from rankwise.results import RESULTS
+
+TRUTH = rw.low_rank((12, 10), 2, key=0)
+PROBLEM = rw.observe(TRUTH, 80, key=1).mean()
+DEEP = rw.GradientDescent(rw.Deep(2, rw.Gaussian(0.1)), rw.Optimizer("adam", 1e-2))
+
+
+def test_same_key_same_bits_and_a_jax_key_equals_its_seed():
+    one, two = (rw.solve(PROBLEM, DEEP, key=3, max_steps=50) for _ in range(2))
+    np.testing.assert_array_equal(one.matrix, two.matrix)
+    np.testing.assert_array_equal(one.matrix, rw.solve(PROBLEM, DEEP, key=jax.random.key(3), max_steps=50).matrix)
+    assert np.abs(one.matrix - rw.solve(PROBLEM, DEEP, key=4, max_steps=50).matrix).max() > 1e-4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "group_rmsprop", "momentum", "lbfgs"])
+def test_going_on_is_the_uninterrupted_run_bit_for_bit(optimizer):
+    solver = DEEP.replace(optimizer=rw.Optimizer(optimizer, 1e-2))
+    whole = rw.solve(PROBLEM, solver, max_steps=70)
+    part = rw.solve(PROBLEM, solver, max_steps=33, checkpoints=5)
+    rest = rw.solve(PROBLEM, solver, max_steps=70, state=part.state, checkpoints=[40, 61])
+    np.testing.assert_array_equal(whole.matrix, rest.matrix)
+    assert rest.steps == 70
+    assert list(rest.history.steps) == [40, 61, 70]
+
+
+def test_greedy_goes_on_too():
+    whole = rw.solve(PROBLEM, rw.Greedy())
+    rest = rw.solve(PROBLEM, rw.Greedy(), state=rw.solve(PROBLEM, rw.Greedy(), max_steps=1).state)
+    np.testing.assert_array_equal(np.asarray(whole.matrix), np.asarray(rest.matrix))
+    assert rest.result is whole.result is RESULTS.explained
+
+
+@pytest.mark.parametrize("solver", [DEEP, rw.Greedy()], ids=["compiled", "host"])
+def test_every_measure_can_be_tracked(solver):
+    names = [name for name in MEASURES if solver.driver == "compiled" or MEASURES[name].needs != "layers"]
+    solution = rw.solve(PROBLEM, solver, max_steps=2, track=names, heldout=PROBLEM, truth=TRUTH, checkpoints=2)
+    for name in names:
+        assert len(solution.history[name]) == len(solution.history.steps)
+        assert np.isfinite(solution.history[name]).all()
+    # The mean of squared residuals, from the loss of the problem's own scale and from the held-out measure.
+    np.testing.assert_allclose(solution.history["train_loss"], solution.history["heldout_loss"], rtol=1e-12)
+
+
+def test_tracked_values_are_those_of_the_matrix():
+    solution = rw.solve(PROBLEM, DEEP, max_steps=40, track=["singular_values"], checkpoints=[10, 20])
+    np.testing.assert_allclose(solution.history["singular_values"][-1], np.linalg.svdvals(solution.matrix), rtol=1e-10)
+    np.testing.assert_array_equal(solution.history.steps, [10, 20, 40])
+
+
+def test_the_run_stops_at_a_multiple_of_check_every_and_history_ends_there():
+    solver = DEEP.replace(tolerance=0.1, check_every=7)
+    solution = rw.solve(PROBLEM, solver, max_steps=3000, checkpoints=10)
+    assert solution.result is RESULTS.explained
+    assert solution.steps % 7 == 0
+    assert solution.history.steps[-1] == solution.steps
+    assert solution.history["train_loss"][-1] <= 0.1
+    assert float(PROBLEM.loss(rw.solve(PROBLEM, solver, max_steps=solution.steps - 7).matrix)) > 0.1
+
+
+def test_trouble_is_a_result():
+    blown = rw.solve(PROBLEM, DEEP.replace(optimizer=rw.Optimizer("gradient_descent", 1e6)), max_steps=100)
+    assert blown.result is RESULTS.non_finite
+    large = rw.solve(PROBLEM, DEEP.replace(norm_limit=0.5), max_steps=1000)
+    assert large.result is RESULTS.diverging_norm
+    still = rw.solve(PROBLEM, DEEP.replace(factorization=rw.Deep(2, rw.Gaussian(0.0)), stationary=0.0), max_steps=100)
+    assert still.result is RESULTS.converged
+    assert rw.solve(PROBLEM, DEEP, max_steps=5).result is RESULTS.max_steps
+
+
+def test_a_batch_is_its_members():
+    starts = [rw.Gaussian(scale) for scale in (0.05, 0.1, 0.2)]
+    solvers = [DEEP.replace(factorization=rw.Deep(2, start), tolerance=0.2) for start in starts]
+    batch = rw.solve_batch(PROBLEM, solvers, keys=[0, 1, 2], max_steps=400, track=["effective_rank"], truth=TRUTH)
+    for solver, key, member in zip(solvers, range(3), batch, strict=True):
+        alone = rw.solve(PROBLEM, solver, key=key, max_steps=400, track=["effective_rank"])
+        assert (member.result, member.steps) == (alone.result, alone.steps)
+        np.testing.assert_allclose(member.matrix, alone.matrix, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(member.history["effective_rank"], alone.history["effective_rank"], rtol=1e-9)
+
+
+def test_a_batch_over_rates_weights_problems_and_states():
+    problems = [rw.observe(TRUTH, 70, key=k).mean() for k in (5, 6)]
+    solvers = [
+        rw.GradientDescent(rw.Full(), rw.Optimizer("adam", rate), rw.Ratio(weight))
+        for rate, weight in ((1e-3, 1e-2), (2e-3, 1e-3))
+    ]
+    batch = rw.solve_batch(problems, solvers, max_steps=30)
+    again = rw.solve_batch(problems, solvers, states=[s.state for s in batch], max_steps=60)
+    for i in range(2):
+        alone = rw.solve(problems[i], solvers[i], max_steps=60)
+        np.testing.assert_allclose(again[i].matrix, alone.matrix, rtol=1e-8, atol=1e-11)
+
+
+def test_precision_follows_the_problem_and_nothing_is_switched_on():
+    for dtype in (np.float32, np.float64):
+        problem = rw.observe(TRUTH, 60, key=1, dtype=dtype)
+        assert rw.solve(problem, DEEP, max_steps=3).matrix.dtype == dtype
+    assert jax.numpy.ones(1).dtype == np.float32
+
+
+def test_new_numbers_do_not_compile_again():
+    from rankwise.compiled import advance
+
+    rw.solve(PROBLEM, DEEP, max_steps=20)
+    before = advance._cache_size()
+    rw.solve(rw.observe(TRUTH, 61, key=9).mean(), DEEP.replace(optimizer=rw.Optimizer("adam", 3e-3)), key=5, max_steps=40)
+    assert advance._cache_size() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"key": -1}, "key must be"),
+        ({"max_steps": -1}, "max_steps must be"),
+        ({"checkpoints": 0}, "checkpoints must be"),
+        ({"checkpoints": [5], "max_steps": 3}, "must lie between 0 and max_steps"),
+        ({"track": ["efective_rank"]}, "did you mean 'effective_rank'"),
+        ({"track": ["relative_error"]}, r"needs solve\(..., truth=...\)"),
+        ({"track": ["heldout_loss"]}, r"needs solve\(..., heldout=...\)"),
+    ],
+)
+def test_refusals(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        rw.solve(PROBLEM, DEEP, **arguments)
+
+
+def test_batches_that_differ_in_kind_are_refused():
+    with pytest.raises(ValueError, match="numbers only"):
+        rw.solve_batch(PROBLEM, [DEEP, DEEP.replace(factorization=rw.Deep(3))], max_steps=1)
+    with pytest.raises(ValueError, match="one item or the same number"):
+        rw.solve_batch([PROBLEM, PROBLEM], DEEP, keys=[1, 2, 3], max_steps=1)
+    with pytest.raises(ValueError, match="square"):
+        rw.solve(PROBLEM, DEEP.replace(factorization=rw.Symmetric()))
