@@ -328,7 +328,8 @@ def _outcome(
 
 def _greedy(problem: Completion, candidate: Candidate, key: int) -> Fitted:
     scaling, model = fit(problem, candidate, key)
-    return Fitted(scaling, model, model.rank, model.result)
+    chosen = model.result in (RESULTS.max_rank, RESULTS.max_steps)
+    return Fitted(scaling, model, model.rank, RESULTS.holdout_stopped if chosen else model.result)
 
 
 def _baseline(problem: Completion, method: str) -> Fitted:

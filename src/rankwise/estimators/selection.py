@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.loop import solve
@@ -17,8 +16,10 @@ from rankwise.solvers.greedy import RankFit, leading_pair
 # Ridges tried, as shares of the least ridge at which the fitted matrix is zero; and the one scalings are compared at.
 RIDGE_SHARES = (0.0, 0.03, 0.3)
 MIDDLE_SHARE = 0.1
-# A validation error below this share of the standard deviation is an exact fit: nothing can be gained.
-EXACT = 1e-6
+# Held-out errors, in column standard deviations: an exact fit, and one that explains little.
+EXACT, LITTLE = 1e-6, 0.3
+# A further exact fit is looked for up to this rank.
+EXACT_RANKS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Candidate:
     @property
     def sentence(self) -> str:
         """What was tried, in words."""
+        if self.result is RESULTS.explained:
+            return f"{self.scaling}, exact fit"
         ridge = f"ridge {self.ridge_share:g}" if self.ridge_share else "no ridge"
         return f"{self.scaling}, {ridge}"
 
@@ -44,8 +47,10 @@ def choose(
 ) -> list[Candidate]:
     """The candidates tried on the observations of a problem, best first.
 
-    First without ridge on the scaled columns, where an exactly low-rank table shows; then all scalings at a middle
-    ridge; then other ridges for the best of these.
+    First without ridge, judged on observations set aside: an exact fit ends the search. Where this explains
+    little, too few observations may be the reason: then an exact fit is looked for on all of them, up to rank
+    `EXACT_RANKS`; one with fewer parameters than observations leaves nothing to choose. Else all scalings are
+    compared at a middle ridge, and other ridges for the best of these.
     """
     tried: dict[tuple[str, float], Candidate] = {}
 
@@ -55,13 +60,19 @@ def choose(
             tried[scaling, ridge_share] = _try(problem, scaling, ridge_share, key, share, max_rank)
         return tried[scaling, ridge_share]
 
-    for scaling in ("scaled", "centred"):
-        if attempt(scaling, 0.0).error <= EXACT:
-            return _ranked(tried)
+    plain = min((attempt(scaling, 0.0) for scaling in ("scaled", "centred")), key=lambda one: one.error)
+    if plain.error <= EXACT:
+        return [plain]
+    if plain.error > LITTLE:
+        for scaling in ("scaled", "centred"):
+            step(f"{scaling}, exact fit")
+            exact = _exact(problem, scaling, key, max_rank)
+            if exact is not None:
+                return [exact]
     best = min((attempt(scaling, MIDDLE_SHARE) for scaling in SCALINGS), key=lambda one: one.error)
     for ridge_share in RIDGE_SHARES:
         attempt(best.scaling, ridge_share)
-    return _ranked(tried)
+    return sorted(tried.values(), key=lambda one: one.error)
 
 
 def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, Solution]:
@@ -70,6 +81,16 @@ def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, S
     standardized = scaling.standardize(problem)
     solver = Greedy(ridge=candidate.ridge_share * _top(standardized), max_rank=max(candidate.rank, 1))
     return scaling, solve(standardized, solver, key=key, max_steps=candidate.rank)
+
+
+def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None) -> Candidate | None:
+    standardized = SCALINGS[scaling](problem).standardize(problem)
+    limit = min(EXACT_RANKS, max_rank or EXACT_RANKS)
+    solution = solve(standardized, Greedy(max_rank=limit), key=key)
+    if solution.result is not RESULTS.explained or solution.rank == 0:
+        return None
+    path = solution.state[0].path
+    return Candidate(scaling, 0.0, path[-1].rank, path[-1].train_rmse, path, solution.result)
 
 
 def _try(
@@ -85,7 +106,3 @@ def _try(
 
 def _top(problem: Completion) -> float:
     return leading_pair(problem, -problem.values, symmetric=False)[0]
-
-
-def _ranked(tried: dict[Any, Candidate]) -> list[Candidate]:
-    return sorted(tried.values(), key=lambda one: one.error)

@@ -1,0 +1,154 @@
+"""Tables with holes: read from files and frames, and written back as they came."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankwise.data.tables.arrays import Matrix, from_array, read_matrix, write_matrix
+from rankwise.data.tables.arrow import read_arrow, write_arrow
+from rankwise.data.tables.atomic import write_atomically
+from rankwise.data.tables.base import Table
+from rankwise.data.tables.frames import Frame, from_frame, is_frame
+from rankwise.data.tables.long import long_from_arrow, long_from_text
+from rankwise.data.tables.text import parse, read_text
+from rankwise.registry import look_up, nearest
+
+# The endings of file names, and the formats they stand for.
+FORMATS: dict[str, str] = {
+    ".csv": "csv",
+    ".csv.gz": "csv.gz",
+    ".tsv": "tsv",
+    ".tsv.gz": "tsv.gz",
+    ".tab": "tsv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+    ".npy": "npy",
+    ".npz": "npz",
+    ".mtx": "mtx",
+}
+MATRICES = ("npy", "npz", "mtx")
+
+__all__ = ["FORMATS", "Table", "fill_like", "read_table", "table_from", "write_atomically", "write_table"]
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """The format a file's ending stands for.
+
+    Raises:
+        ValueError: on an unknown ending; it names the nearest.
+    """
+    name = Path(path).name.lower()
+    for ending in sorted(FORMATS, key=len, reverse=True):
+        if name.endswith(ending):
+            return FORMATS[ending]
+    raise ValueError(f"{path}: unknown file ending {Path(path).suffix!r}{nearest(Path(name).suffix, FORMATS)}")
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    long: tuple[str, str, str] | None = None,
+    format: str | None = None,
+    header: bool | None = None,
+    labels: bool | None = None,
+) -> Table:
+    """The table in a file; "-" is standard input (CSV unless `format` says otherwise).
+
+    long: the names of the row, column and value columns of a table in long form. header, labels: whether a text
+    table's first line and column are names (None: found out, see `rankwise.data.tables.text.read_text`).
+
+    Raises:
+        ValueError: on a broken or unsuitable file, in one line.
+        OSError: if the file cannot be read.
+    """
+    kind = format or ("csv" if str(path) == "-" else format_of(path))
+    look_up(kind, {known: None for known in FORMATS.values()}, "format")
+    data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+    name = "standard input" if str(path) == "-" else Path(path).name
+    if kind in MATRICES:
+        if long is not None:
+            raise ValueError(f"{name} is a plain matrix; long form needs named columns")
+        return read_matrix(BytesIO(data), name, kind)
+    if kind in ("parquet", "feather"):
+        table = read_arrow(BytesIO(data), name, kind)
+        return table if long is None else long_from_arrow(table, long, name)
+    if long is not None:
+        return long_from_text(parse(data, name, kind), long, name)
+    return read_text(data, name, kind, header, labels)
+
+
+def write_table(
+    table: Table,
+    filled: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    denoise: bool = False,
+    format: str | None = None,
+) -> None:
+    """Write a table with its holes filled; "-" is standard output. A file is written whole or not at all.
+
+    The format is that of the ending, or of the table. Observed cells come back as they were unless `denoise`.
+
+    Raises:
+        ValueError: on an unknown ending, or a shape that is not the table's.
+        OSError: if the file cannot be written.
+    """
+    changes = table.filled(filled, denoise)
+    source = table.source
+    kind = format or (source.format if str(path) == "-" else format_of(path))
+
+    def write(file: Any) -> None:
+        if kind == source.format:
+            source.write(changes, file)
+        elif kind in MATRICES:
+            values = np.where(changes.take, changes.values, table.values)
+            write_matrix(values, kind, file)
+        elif kind.endswith(".gz"):
+            import gzip
+
+            with gzip.open(file, "wb") as packed:
+                write_arrow(source.arrow(changes), kind, packed)  # pyright: ignore[reportArgumentType]
+        else:
+            write_arrow(source.arrow(changes), kind, file)
+
+    if str(path) == "-":
+        buffer = BytesIO()
+        write(buffer)
+        sys.stdout.buffer.write(buffer.getvalue())
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(path, write)
+
+
+def table_from(X: Any) -> Table:  # noqa: N803
+    """A table from an array, masked array, sparse matrix, nested lists or any data frame narwhals knows.
+
+    Raises:
+        ValueError: if there is no numeric column, or a cell is infinite (named).
+    """
+    if isinstance(X, np.ndarray | list | tuple) or hasattr(X, "tocoo") or not is_frame(X):
+        return from_array(X, "the array")
+    return from_frame(X)
+
+
+def fill_like(table: Table, filled: np.ndarray) -> Any:
+    """The filled table as the kind of object it came from: a frame of the same library, else an array.
+
+    `filled` differs from the table where it was filled or denoised; a table from a file gives an array.
+    """
+    same = filled == table.values
+    changes = table.filled(filled, denoise=True)
+    changes.take[same] = False
+    if isinstance(table.source, Frame):
+        return table.source.native(changes)
+    return table.source.filled(changes) if isinstance(table.source, Matrix) else filled
+
+

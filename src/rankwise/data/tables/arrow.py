@@ -1,0 +1,114 @@
+"""Parquet and Feather: column types come back, and observed cells bit for bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from rankwise.data.tables.base import Filled, Source, Table, make_table
+
+
+@dataclass(frozen=True, eq=False)
+class Arrow(Source):
+    """An Arrow table and the positions of its numeric columns."""
+
+    table: Any
+    numeric: tuple[int, ...]
+    format: str
+
+    def write(self, filled: Filled, file: BinaryIO) -> None:
+        """The same columns with the new numbers in place."""
+        write_arrow(self.arrow(filled), self.format, file)
+
+    def arrow(self, filled: Filled) -> Any:
+        """The table with the new numbers in place; schema and its metadata stay."""
+        table = self.table
+        for k, j in enumerate(self.numeric):
+            if filled.take[:, k].any():
+                column = replace_numbers(table.column(j), filled.values[:, k], filled.take[:, k])
+                table = table.set_column(j, table.schema.field(j), column)
+        return table
+
+
+def read_arrow(file: Any, name: str, format: str) -> Table:
+    """A table from a Parquet or Feather file; nulls and NaN both are holes.
+
+    Integer, floating-point columns are numeric (an index that pandas stored beside the columns is not); the
+    first other column gives the row labels. Filled cells of an integer column are rounded, so that the type stays.
+
+    Raises:
+        ValueError: on a broken file, no numeric column, or infinities (the cell is named).
+    """
+    import pyarrow as pa
+    from pyarrow import feather, parquet
+
+    try:
+        table = parquet.read_table(file) if format == "parquet" else feather.read_table(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{name} is not a {format} file: {str(error).splitlines()[0]}") from error
+    return from_arrow(table, name, format)
+
+
+def from_arrow(table: Any, name: str, format: str) -> Table:
+    """A table from a pyarrow Table."""
+    index = _index_columns(table)
+    numeric = tuple(
+        j for j, field in enumerate(table.schema) if _is_numeric(field.type) and field.name not in index
+    )
+    others = [j for j in range(table.num_columns) if j not in numeric]
+    labels = tuple(str(x) for x in table.column(others[0]).to_pylist()) if others else None
+    columns = [numbers_of(table.column(j)) for j in numeric]
+    single = bool(columns) and all(column.dtype == np.float32 for column in columns)
+    values = np.column_stack(columns).astype(np.float32 if single else np.float64) if columns else np.zeros((1, 0))
+    names = tuple(str(table.schema.field(j).name) for j in numeric)
+    return make_table(values, labels, names, Arrow(table, numeric, format), name)
+
+
+def write_arrow(table: Any, format: str, file: BinaryIO) -> None:
+    """Write a pyarrow Table as Parquet, Feather, CSV or TSV."""
+    from pyarrow import csv, feather, parquet
+
+    if format == "parquet":
+        parquet.write_table(table, file)
+    elif format == "feather":
+        feather.write_feather(table, file)
+    else:
+        delimiter = "\t" if format.startswith("tsv") else ","
+        csv.write_csv(table, file, csv.WriteOptions(delimiter=delimiter, quoting_style="needed"))
+
+
+def numbers_of(column: Any) -> np.ndarray:
+    """A numeric Arrow column as floats, NaN for null; float32 stays."""
+    import pyarrow as pa
+
+    kind = pa.float32() if column.type in (pa.float16(), pa.float32()) else pa.float64()
+    return column.cast(kind, safe=False).to_numpy()
+
+
+def replace_numbers(column: Any, values: np.ndarray, take: np.ndarray) -> Any:
+    """The column with `values` where `take` is true, in its own type; all other cells as they were."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type):
+        limits = np.iinfo(column.type.to_pandas_dtype())
+        values = np.clip(np.round(np.where(take, values, 0)), limits.min, limits.max)
+        new = pa.array(values).cast(column.type, safe=False)
+    else:
+        new = pa.array(np.where(take, values, 0)).cast(column.type, safe=False)
+    return pc.if_else(pa.array(take), new, column.combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _is_numeric(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _index_columns(table: Any) -> set[str]:
+    """The names under which pandas stored its index."""
+    stored = (table.schema.metadata or {}).get(b"pandas")
+    return {name for name in json.loads(stored).get("index_columns", []) if isinstance(name, str)} if stored else set()

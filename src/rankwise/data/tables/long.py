@@ -1,0 +1,146 @@
+"""Long form: one observation per line, in columns for row, column and value (ratings, sensors)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from rankwise.data.tables.arrow import Arrow, numbers_of, replace_numbers, write_arrow
+from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.text import Text, number_text, to_number, write_cells
+from rankwise.registry import nearest
+
+
+@dataclass(frozen=True, eq=False)
+class Long(Source):
+    """Lines of a long table: `lines` (n, p) says in which line a cell stands, -1 if in none.
+
+    places: the positions of the row, column and value columns. labels, names: of the rows and columns.
+    """
+
+    lines: np.ndarray
+    places: tuple[int, int, int]
+    labels: tuple[Any, ...]
+    names: tuple[Any, ...]
+    inner: Text | Arrow
+
+    @property
+    def format(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the file."""
+        return self.inner.format
+
+    def write(self, filled: Filled, file: BinaryIO) -> None:
+        """The lines as they were, values filled in place, then one line per further cell."""
+        if isinstance(self.inner, Arrow):
+            write_arrow(self.arrow(filled), self.format, file)
+            return
+        lines = [list(line) for line in self.inner.cells]
+        for i, j in np.argwhere(filled.take & (self.lines >= 0)):
+            lines[self.lines[i, j]][self.places[2]] = number_text(filled.values[i, j])
+        width = len(self.inner.cells[0])
+        for i, j in np.argwhere(filled.take & (self.lines < 0)):
+            line = [""] * width
+            for place, text in zip(self.places, (self.labels[i], self.names[j], number_text(filled.values[i, j])), strict=True):
+                line[place] = text
+            lines.append(line)
+        write_cells(self.inner.header, lines, self.inner, file)
+
+    def arrow(self, filled: Filled) -> Any:
+        """The lines as an Arrow table, further cells at its end."""
+        import pyarrow as pa
+
+        table = self.inner.table if isinstance(self.inner, Arrow) else self._text_table()
+        there = np.argwhere(filled.take & (self.lines >= 0))
+        value = self.places[2]
+        if len(there):
+            values, take = np.zeros(table.num_rows), np.zeros(table.num_rows, bool)
+            at = self.lines[there[:, 0], there[:, 1]]
+            values[at], take[at] = filled.values[there[:, 0], there[:, 1]], True
+            column = replace_numbers(table.column(value), values, take)
+            table = table.set_column(value, table.schema.field(value), column)
+        more = np.argwhere(filled.take & (self.lines < 0))
+        numbers = filled.values[more[:, 0], more[:, 1]]
+        kind = table.schema.field(value).type
+        new = {
+            self.places[0]: pa.array([self.labels[i] for i in more[:, 0]]),
+            self.places[1]: pa.array([self.names[j] for j in more[:, 1]]),
+            value: pa.array(np.round(numbers) if pa.types.is_integer(kind) else numbers),
+        }
+        columns = [
+            new[j].cast(field.type, safe=False) if j in new else pa.nulls(len(more), field.type)
+            for j, field in enumerate(table.schema)
+        ]
+        return pa.concat_tables([table, pa.Table.from_arrays(columns, schema=table.schema)])
+
+    def _text_table(self) -> Any:
+        """The cells as an Arrow table: the value column in float64, all others as text."""
+        import pyarrow as pa
+
+        assert isinstance(self.inner, Text)
+        columns = [pa.array(column) for column in zip(*self.inner.cells, strict=True)]
+        value = [to_number(cell[self.places[2]]) for cell in self.inner.cells]
+        columns[self.places[2]] = pa.array(value, pa.float64(), from_pandas=True)
+        return pa.Table.from_arrays(columns, names=self.inner.header)
+
+
+def long_from_text(parsed: Text, long: tuple[str, str, str], name: str) -> Table:
+    """A table from the cells of a long text file, whose first line names the columns.
+
+    Raises:
+        ValueError: on an unknown column (the nearest is named), a value that is no number, or a cell that
+            stands twice (both lines are named).
+    """
+    header, cells = parsed.cells[0], parsed.cells[1:]
+    if not cells:
+        raise ValueError(f"{name} has no rows")
+    places = _places(header, long, name)
+    numbers = [to_number(line[places[2]]) for line in cells]
+    if None in numbers:
+        first = numbers.index(None)
+        raise ValueError(f"{name}: line {first + 2}: the value {cells[first][places[2]]!r} is not a number")
+    rows, columns = ([line[place] for line in cells] for place in places[:2])
+    inner = replace(parsed, header=header, cells=cells)
+    return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, first_line=2)
+
+
+def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Table:
+    """A table from a Parquet or Feather file in long form; raises as `long_from_text`."""
+    arrow = table.source.table
+    places = _places(arrow.column_names, long, name)
+    if places[2] not in table.source.numeric:
+        raise ValueError(f"{name}: column {long[2]!r} is not numeric")
+    rows, columns = (arrow.column(place).to_pylist() for place in places[:2])
+    return _pivot(rows, columns, numbers_of(arrow.column(places[2])), places, table.source, name, first_line=1)
+
+
+def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[int, int, int]:
+    for column in long:
+        if column not in header:
+            raise ValueError(f"{name} has no column {column!r}{nearest(column, header)}")
+    if len(set(long)) < 3:
+        raise ValueError(f"row, column and value must be three different columns, not {', '.join(long)}")
+    return (header.index(long[0]), header.index(long[1]), header.index(long[2]))
+
+
+def _pivot(
+    rows: list[Any], columns: list[Any], numbers: np.ndarray, places: tuple[int, int, int], inner: Text | Arrow,
+    name: str, first_line: int,
+) -> Table:  # fmt: skip
+    labels, names = tuple(dict.fromkeys(rows)), tuple(dict.fromkeys(columns))
+    row_at, column_at = ({label: k for k, label in enumerate(every)} for every in (labels, names))
+    lines = np.full((len(labels), len(names)), -1)
+    values = np.full(lines.shape, np.nan, numbers.dtype)
+    for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        i, j = row_at[row], column_at[column]
+        if lines[i, j] >= 0:
+            raise ValueError(
+                f"{name}: row {row!r}, column {column!r} stands in line {lines[i, j] + first_line} "
+                f"and again in line {line + first_line}"
+            )
+        lines[i, j] = line
+    at = lines >= 0
+    values[at] = numbers[lines[at]]
+    source = Long(lines, places, labels, names, inner)
+    return make_table(values, tuple(map(str, labels)), tuple(map(str, names)), source, name)
