@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +19,14 @@ from rankwise.keys import as_jax_key
 from rankwise.measures import MEASURES
 from rankwise.plain import register
 from rankwise.problems import Problem
+from rankwise.problems.completion import MaskedCompletion
 from rankwise.results import RESULTS
 from rankwise.solvers import Solver
 
+# Between so many parts of a run it can be interrupted and reports its progress.
 SEGMENTS = 20
+# A batch runs in groups whose states fill at most so many bytes of a core's cache.
+CACHE = 1 << 18
 RUNNING = RESULTS.running.code
 
 
@@ -139,36 +146,100 @@ class Run(NamedTuple):
     state: tuple[Any, int]
 
 
+class Members(NamedTuple):
+    """The runs of a batch: each sequence has one item, shared, or one per run. Keys or states, not both."""
+
+    problems: Sequence[Problem]
+    solvers: Sequence[Solver]
+    data: Sequence[Data]
+    keys: Sequence[Any] | None
+    states: Sequence[tuple[Any, int]] | None
+
+    def part(self, index: range) -> Members:
+        """Some of the runs."""
+        return Members(*(items if items is None or len(items) == 1 else items[index.start : index.stop] for items in self))
+
+    @property
+    def count(self) -> int:
+        """How many runs there are."""
+        return max(len(items) for items in self if items is not None)
+
+
 def run(
-    problems: Sequence[Problem],
-    solvers: Sequence[Solver],
-    keys: Sequence[Any] | None,
-    states: Sequence[tuple[Any, int]] | None,
+    members: Members, checkpoints: np.ndarray, track: tuple[str, ...], progress: Callable[[int], None] | None
+) -> list[Run]:
+    """Every run of a batch, in groups of a size that suits the machine, as many groups at once as it has cores."""
+    register()
+    with precision(members.problems[0].dtype):
+        _refuse_mixtures(members)
+        size = _group_size(members)
+    groups = [range(first, min(first + size, members.count)) for first in range(0, members.count, size)]
+    if len(groups) == 1:
+        return run_group(members, checkpoints, track, progress, Event())
+    halt, clocks = Event(), [0] * len(groups)
+
+    def run_one(g: int) -> list[Run]:
+        def tell(now: int) -> None:
+            clocks[g] = now
+            if progress is not None:
+                progress(sum(clocks) // len(clocks))
+
+        return run_group(members.part(groups[g]), checkpoints, track, tell, halt)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(groups))) as pool:
+        try:
+            return [one for group in pool.map(run_one, range(len(groups))) for one in group]
+        finally:
+            halt.set()
+
+
+def run_group(
+    members: Members,
     checkpoints: np.ndarray,
     track: tuple[str, ...],
-    data: Sequence[Data],
     progress: Callable[[int], None] | None,
+    halt: Event,
 ) -> list[Run]:
-    """One run per item of the longest sequence (the others have one item, shared, or as many)."""
-    register()
-    with precision(problems[0].dtype):
-        axes = None
-        many = max(len(problems), len(solvers), len(keys or states or ()), len(data))
-        if many > 1:
-            axes = Axes(*(0 if len(items) > 1 else None for items in (problems, solvers, data)))
-        dtype = problems[0].dtype
-        problem = _stack([_cast(p.compiled(), dtype) for p in problems])
-        solver = _stack([_cast(s, dtype) for s in solvers])
-        shown = _stack([_cast(Data(d.heldout and d.heldout.compiled(), d.truth), dtype) for d in data])
-        carry = _begin(problem, solver, keys, states, axes, many)
+    """Several runs as one compiled program, or a single one."""
+    many, dtype = members.count, members.problems[0].dtype
+    axes = Axes(*(0 if len(items) > 1 else None for items in members[:3])) if many > 1 else None
+    with precision(dtype):
+        problem = _stack([_cast(p.compiled(), dtype) for p in members.problems])
+        solver = _stack([_cast(s, dtype) for s in members.solvers])
+        shown = _stack([_cast(Data(d.heldout and d.heldout.compiled(), d.truth), dtype) for d in members.data])
+        carry = _begin(problem, solver, members.keys, members.states, axes, many)
         rows = []
         for part in _segments(checkpoints):
             carry, row = advance(problem, solver, shown, carry, part, track=track, axes=axes)
             rows.append(jax.device_get(row))
             if progress is not None:
                 progress(int(carry.now))
+            if halt.is_set():
+                break
         final = jax.device_get((carry, matrices(solver, carry.state, axes)))
     return [_unpack(final, rows, checkpoints, None if axes is None else i) for i in range(many)]
+
+
+def _refuse_mixtures(members: Members) -> None:
+    """Raise a ValueError if the members differ in more than numbers."""
+    if len({jax.tree.structure(s) for s in members.solvers}) > 1:
+        raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
+    if len({(type(p), p.shape, p.dtype) for p in members.problems}) > 1:
+        raise ValueError("the problems of a batch must be of one kind, shape and precision")
+    if members.states is not None and len({now for _, now in members.states}) > 1:
+        raise ValueError("a batch can only go on from states that are all at the same step")
+
+
+def _group_size(members: Members) -> int:
+    """All runs at once on an accelerator; on a CPU as many as stay in a core's cache, spread over the cores."""
+    if jax.default_backend() != "cpu":
+        return members.count
+    solver, shape, dtype = members.solvers[0], members.problems[0].shape, members.problems[0].dtype
+    layout = MaskedCompletion(np.zeros(shape, dtype), np.zeros(shape, dtype))
+    state = jax.eval_shape(lambda: solver.init(layout, jax.random.key(0)))
+    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    spread = -(-members.count // (os.cpu_count() or 1))
+    return int(min(max(CACHE // held, 1), spread))
 
 
 def _begin(
@@ -176,14 +247,12 @@ def _begin(
 ) -> Carry:
     if states is None:
         key_list = [as_jax_key(key) for key in keys or ()]
-        key_list = key_list if len(key_list) == many else key_list * many
+        key_list = key_list * many if len(key_list) == 1 else key_list
         key = key_list[0] if axes is None else jnp.stack(key_list)
         state, now = start(problem, solver, key, axes), 0
     else:
-        clocks = {now for _, now in states}
-        if len(clocks) > 1 or len(states) != many:
-            raise ValueError("a batch can only go on from as many states, all at the same step")
-        state, now = _stack([state for state, _ in states]), clocks.pop()
+        every = list(states) * many if len(states) == 1 else list(states)
+        state, now = _stack([state for state, _ in every]), every[0][1]
     counter = jnp.full(() if axes is None else (many,), now, jnp.int32)
     code = judge(problem, solver, state, axes).astype(jnp.int32) if now % solver.check_every == 0 else 0 * counter
     return Carry(state, code + 0 * counter, counter, jnp.asarray(now, jnp.int32))
@@ -204,12 +273,6 @@ def _cast(item: Any, dtype: np.dtype) -> Any:
 def _stack(items: list[Any]) -> Any:
     if len(items) == 1:
         return items[0]
-    structures = {jax.tree.structure(item) for item in items}
-    if len(structures) > 1:
-        raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
-    shapes = {tuple(np.shape(leaf) for leaf in jax.tree.leaves(item)) for item in items}
-    if len(shapes) > 1:
-        raise ValueError("the members of a batch must have matrices of the same shape")
     return jax.tree.map(lambda *leaves: np.stack(leaves), *items)
 
 

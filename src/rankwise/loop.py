@@ -17,7 +17,7 @@ from rankwise.results import RESULTS
 from rankwise.solution import History, Solution
 from rankwise.solvers import Solver
 
-# Matrices of up to so many entries are worked on by one thread (host solvers).
+# Matrices of up to so many entries are worked on by one thread (products under XLA have threads of their own).
 SMALL = 4_000_000
 
 Progress = Callable[[int, int], None]
@@ -100,10 +100,12 @@ def solve_batch(
     from rankwise import compiled as driver
 
     first = 0 if states is None else states[0][1]
-    runs = driver.run(
-        problems, solvers, keys if states is None else None, states, _checkpoints(checkpoints, first, limit), names,
-        [driver.Data(*pair) for pair in data], progress and (lambda now: progress(now, limit)),
-    )  # fmt: skip
+    with _one_thread_if_small(problems[0]):
+        members = driver.Members(
+            problems, solvers, [driver.Data(*pair) for pair in data], keys if states is None else None, states
+        )
+        steps = _checkpoints(checkpoints, first, limit)
+        runs = driver.run(members, steps, names, progress and (lambda now: progress(now, limit)))
     seconds = time.perf_counter() - begun
     return [_solution(run, seconds) for run in runs]
 
