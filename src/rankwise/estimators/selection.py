@@ -86,7 +86,7 @@ def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, S
 def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None) -> Candidate | None:
     standardized = SCALINGS[scaling](problem).standardize(problem)
     limit = min(EXACT_RANKS, max_rank or EXACT_RANKS)
-    solution = solve(standardized, Greedy(max_rank=limit), key=key)
+    solution = solve(standardized, Greedy(max_rank=limit, polish=False), key=key)
     if solution.result is not RESULTS.explained or solution.rank == 0:
         return None
     path = solution.state[0].path
@@ -98,7 +98,7 @@ def _try(
 ) -> Candidate:
     standardized = SCALINGS[scaling](problem).standardize(problem)
     ridge = ridge_share * _top(standardized)
-    solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share), key=key)
+    solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share, polish=False), key=key)
     path = solution.state[0].path
     best = min(path, key=lambda one: one.holdout_rmse)
     return Candidate(scaling, ridge_share, best.rank, best.holdout_rmse, path, solution.result)
