@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import jax
 
 Coefficients = tuple[float, ...]
-Step = tuple[Coefficients, float, float]  # a polynomial's coefficients and the least and largest value it leaves
+Step = tuple[Coefficients, float, float]  # coefficients, and the least and the largest value they leave
 
 # Products that one step costs, by its number of coefficients: the degrees 5 and 9 gain most per product.
 PRODUCTS = {3: 3, 5: 4}
@@ -39,8 +39,10 @@ def polar_factor(matrix: jax.Array, resolution: float, accuracy: float | None = 
         ValueError: for any other array, for a resolution outside (epsilon, 1), for an accuracy outside
             (epsilon / 100, 1).
 
-    A composition of odd minimax polynomials, each the best on the interval that the ones before leave: Amsel,
-    Persson, Musco, Gower 2025 (`amsel2025polar`), theorem 3.1.
+    A composition of odd minimax polynomials, each the best on the interval that the ones before leave.
+
+    Source: Amsel, Persson, Musco, Gower 2025 (`amsel2025polar`), who prove that no composition of the same
+    degrees is better.
     """
     import jax.numpy as jnp
 
@@ -138,7 +140,7 @@ def _exchange(nodes: np.ndarray) -> np.ndarray:
 
 
 def _levelled(nodes: np.ndarray) -> tuple[Polynomial, float, float]:
-    """q, middle, half: x q((x^2 - middle) / half) misses 1 by equal errors of alternating sign on the nodes."""
+    """q, middle, half such that x q((x^2 - middle) / half) - 1 is level on the nodes, signs alternating."""
     # the squares are mapped to [-1, 1], where Chebyshev polynomials stay independent on short intervals too
     middle, half = (nodes[-1] ** 2 + nodes[0] ** 2) / 2, (nodes[-1] ** 2 - nodes[0] ** 2) / 2
     basis = nodes[:, None] * chebyshev.chebvander((nodes**2 - middle) / half, len(nodes) - 2)
@@ -159,7 +161,7 @@ def _step(factor: jax.Array, gram: jax.Array, square: jax.Array, coefficients: C
 
 
 def _product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """left @ right in the full precision of its type: an accelerator's default may keep 10 bits, too few here."""
+    """left @ right in the full precision of its type: accelerators may keep 10 bits by default."""
     import jax
 
     return jax.numpy.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

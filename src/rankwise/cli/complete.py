@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import shlex
 import sys
@@ -36,13 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, complete, write, print."""
-    from rankwise.data.tables import read_table, write_table
+    from rankwise.data.tables import format_of, read_table, table_writer, write_together
     from rankwise.estimators import METHODS, complete, record
     from rankwise.registry import look_up
 
     look_up(options.method, METHODS, "method")
-    output = options.output or _default_output(options.table)
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, not {options.seed}")
+    output = _default_output(options.table) if options.output is None else options.output
     _check_places(options, output)
+    for place in (options.table, output):
+        if place != "-":
+            format_of(place)
     table = read_table(options.table, long=_long(options.long), header=options.header, labels=options.labels)
     with _progress(options.quiet) as step:
         done = complete(
@@ -50,11 +56,13 @@ def run(options: argparse.Namespace) -> int:
             denoise=options.denoise, fill_empty=options.fill_empty, progress=step,
         )  # fmt: skip
     command = shlex.join(["rankwise", *options.command_line])
+    writers = {output: table_writer(table, done.matrix, output, denoise=options.denoise)}
     if options.report:
         from rankwise.report import render_completion
 
-        _write_page(options.report, render_completion(record.full(done, output, command)))
-    write_table(table, done.matrix, output, denoise=options.denoise)
+        page = render_completion(record.full(done, output, command)).encode()
+        writers[options.report] = lambda file: file.write(page)
+    write_together(writers)
     _print(record.summary(done, output, command), options, output)
     return 0
 
@@ -78,6 +86,8 @@ def _long(given: str | None) -> tuple[str, str, str] | None:
 
 def _check_places(options: argparse.Namespace, output: str) -> None:
     """Refuse, before any work, places that cannot or must not be written."""
+    if options.report in ("", "-"):
+        raise ValueError("--report takes a file name")
     for place in (output, options.report):
         if place in (None, "-"):
             continue
@@ -85,8 +95,11 @@ def _check_places(options: argparse.Namespace, output: str) -> None:
             raise ValueError(f"{place} is a folder, not a file")
         if not Path(place).resolve().parent.is_dir():
             raise ValueError(f"{place}: the folder {Path(place).resolve().parent} does not exist")
-        if options.table != "-" and _same(options.table, place) and not (options.force and place == output):
-            raise ValueError(f"{place} is the input itself; --force allows the output to replace it")
+        if options.table != "-" and _same(options.table, place):
+            if place == options.report:
+                raise ValueError(f"{place} is the input itself: the report needs a place of its own")
+            if not options.force:
+                raise ValueError(f"{place} is the input itself; --force allows the output to replace it")
     if options.report and output != "-" and _same(output, options.report):
         raise ValueError("the output and the report cannot be the same file")
 
@@ -112,18 +125,20 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None] | None]:
         yield lambda words: bar.update(task, description=words)
 
 
-def _write_page(place: str, page: str) -> None:
-    from rankwise.data.tables import write_atomically
-
-    write_atomically(place, lambda file: file.write(page.encode()))
-
-
 def _print(summary: dict[str, Any], options: argparse.Namespace, output: str) -> None:
     if options.quiet:
         return
     stream = sys.stderr if output == "-" else sys.stdout
-    text = json.dumps(summary | {"report": options.report}) if options.json else "\n".join(_lines(summary, options.report))
+    if stream is None:
+        return
+    text = _as_json(summary | {"report": options.report}) if options.json else "\n".join(_lines(summary, options.report))
     print(text, file=stream)  # noqa: T201
+
+
+def _as_json(summary: dict[str, Any]) -> str:
+    """The summary as one JSON object; null for what is not finite, which JSON has no number for."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
+    return json.dumps(finite, allow_nan=False)
 
 
 def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
@@ -137,10 +152,12 @@ def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
             f"row and column effects {summary['holdout_rmse_effects']:.4g})"
         )
     yield summary["verdict"]
-    yield f"stopped: {summary['result']['sentence']}"
+    if summary["method"] != "none":
+        yield f"stopped: {summary['result']['sentence']}"
     for kind in ("rows", "columns"):
         if names := summary[f"empty_{kind}"]:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            yield f"{kind} without any observed cell: {shown}"
+            kept = "filled with means" if summary["settings"]["fill_empty"] else "kept as holes; --fill-empty fills them"
+            yield f"{kind} without any observed cell ({kept}): {shown}"
     yield from (f"note: {warning}" for warning in summary["warnings"])
     yield f"{summary['seconds']:.2f} s; filled table: {summary['output']}" + (f"; page: {report}" if report else "")

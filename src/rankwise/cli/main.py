@@ -20,18 +20,19 @@ class OneLine(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and leave with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> OneLine:
     """The parser of `rankwise` and its commands."""
-    top = OneLine(prog="rankwise", description="Recover low-rank matrices from few observations.")
+    top = OneLine(prog="rankwise", description="Recover low-rank matrices from few observations.", allow_abbrev=False)
     top.add_argument("--version", action="store_true", help="print the version and leave")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=OneLine)
     for name, module in COMMANDS.items():
         one = commands.add_parser(name, help=module.HELP, description=module.HELP, allow_abbrev=False)
         module.add_arguments(one)
-        one.set_defaults(run=module.run)
+        one.set_defaults(run=module.run, parser=one)
+    top.set_defaults(parser=top)
     return top
 
 
@@ -41,40 +42,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return _fail(f"unknown command {given[0]!r}{nearest(given[0], COMMANDS)}")
     try:
-        options = parser().parse_args(given)
+        status = _run(given)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except SystemExit as stop:
         return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted; no partial output was left", 130)
+    except BrokenPipeError:
+        # The reader of standard output has left: nobody is there to be told.
+        _abandon_output()
+        return 1
+    except (ValueError, ImportError) as error:
+        return _fail(str(error))
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error}" if str(error) else "not enough memory")
+    except OSError as error:
+        if error.filename is None:
+            _abandon_output()
+        return _fail(_words(error))
+
+
+def _run(given: list[str]) -> int:
+    options, unknown = parser().parse_known_args(given)
+    if unknown:
+        _refuse(unknown[0], options.parser)
     if options.version:
         from importlib.metadata import version
 
         print(f"rankwise {version('rankwise')}")  # noqa: T201
         return 0
     if options.command is None:
-        parser().print_help()
+        options.parser.print_help(sys.stderr)
         return 2
     options.command_line = given
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", 130)
-    except BrokenPipeError:
-        # The reader of standard output has left: nobody is there to be told.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (ValueError, ImportError) as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(_words(error))
+    return options.run(options)
+
+
+def _refuse(word: str, parser: OneLine) -> NoReturn:
+    """Say that an option is unknown, with the nearest one, or an argument too much."""
+    if not word.startswith("-"):
+        parser.error(f"one argument too many: {word!r}")
+    known = [name for name in parser._option_string_actions if name.startswith("--")]
+    parser.error(f"unknown option {word.partition('=')[0]}{nearest(word.partition('=')[0], known)}")
+
+
+def _abandon_output() -> None:
+    """Let what standard output still holds go nowhere, instead of failing once more when Python ends."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _words(error: OSError) -> str:
-    if error.strerror is None or error.filename is None:
+    if error.strerror is None:
         return str(error)
-    return f"{error.filename}: {error.strerror}"
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def _fail(message: str, status: int = 2) -> int:
-    line = " ".join(message.split())
-    print(f"rankwise: {line}", file=sys.stderr)  # noqa: T201
+    if sys.stderr is not None:
+        print(f"rankwise: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
     return status

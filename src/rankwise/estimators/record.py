@@ -43,7 +43,7 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "preprocessing": [done.scaling.sentence] if done.scaling else [],
         "empty_rows": list(done.empty_rows),
         "empty_columns": list(done.empty_columns),
-        "warnings": list(done.warnings),
+        "warnings": [*done.table.notes, *done.warnings],
         "settings": done.settings,
         "seconds": done.seconds,
         "output": output,

@@ -94,9 +94,7 @@ def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
     """Root mean square deviations; those of short columns drawn (in the logarithm) towards the typical one."""
     count = np.bincount(problem.cols, minlength=problem.shape[1])
     deviation = problem.values - means[problem.cols]
-    square = np.bincount(problem.cols, deviation.astype(float) ** 2, problem.shape[1])
-    own = np.sqrt(square / np.maximum(count, 1))
-    size = np.sqrt(np.bincount(problem.cols, problem.values.astype(float) ** 2, problem.shape[1]) / np.maximum(count, 1))
+    own, size = _column_rms(problem, deviation), _column_rms(problem, problem.values)
     varying = own > 1e-12 * size
     if not varying.any():
         return np.zeros_like(own)
@@ -104,6 +102,14 @@ def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
     weight = count / (count + SCALE_PRIOR)
     drawn = np.exp(weight * np.log(np.where(varying, own, 1.0)) + (1 - weight) * np.log(typical))
     return np.where(varying, drawn, np.where(count > 1, 0.0, typical))
+
+
+def _column_rms(problem: Completion, numbers: np.ndarray) -> np.ndarray:
+    """Root mean squares of columns, in units of each column's largest number: squares neither overflow nor vanish."""
+    largest = np.zeros(problem.shape[1])
+    np.maximum.at(largest, problem.cols, np.abs(numbers))
+    unit = np.where(largest > 0, largest, 1.0)
+    return unit * np.sqrt(_column_average(problem, (numbers.astype(float) / unit[problem.cols]) ** 2))
 
 
 def _shrunk_means(z: np.ndarray, rows: np.ndarray, count: np.ndarray) -> np.ndarray:

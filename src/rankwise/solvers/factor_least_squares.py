@@ -38,7 +38,7 @@ def fit_factors(
     left: np.ndarray,
     right: np.ndarray,
     *,
-    ridge: float = 0.0,
+    ridge: float | np.ndarray = 0.0,
     tolerance: float = 1e-12,
     stationary: float = 1e-3,
     max_steps: int = 500,
@@ -65,14 +65,15 @@ def fit_factors(
         return Fit(left, right, float(np.linalg.norm(values)), 0, "exact" if size == 0.0 else "stationary")
     # Values of size one, and factors to match: no square can overflow or vanish.
     root = np.sqrt(size)
-    system = _system(problem, values / size, ridge / (problem.scale * size), symmetric)
+    ridge = np.broadcast_to(np.asarray(ridge, float) / (problem.scale * size), left.shape[1:])
+    system = _system(problem, values / size, ridge, symmetric)
     limit = norm_limit * np.sqrt(left.shape[0] * right.shape[0] / float(problem.energy()))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         fit = _descend(system, system.settle(left / root, right / root), tolerance, stationary, max_steps, limit)
     return replace(fit, left=fit.left * root, right=fit.right * root, residual_norm=fit.residual_norm * size)
 
 
-def _system(problem: Problem, values: np.ndarray, ridge: float, symmetric: bool) -> EliminatedFactor | JointFactors:
+def _system(problem: Problem, values: np.ndarray, ridge: np.ndarray, symmetric: bool) -> EliminatedFactor | JointFactors:
     if isinstance(problem, Completion) and not symmetric:
         return EliminatedFactor(problem, values, ridge)
     return JointFactors(problem, values, ridge, symmetric)
@@ -100,7 +101,8 @@ def _descend(
         moved, damping = _improve(system, point, damping)
         if moved is None:
             return ended("stationary", steps)
-        flat = flat + 1 if moved.objective > (1 - stationary) * point.objective else 0
+        gain = point.objective - moved.objective
+        flat = flat + 1 if gain < stationary / 2 * float(point.residual @ point.residual) else 0
         point = moved
         if flat == FLAT_STEPS:
             return ended("stationary", steps + 1)

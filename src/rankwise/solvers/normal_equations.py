@@ -31,7 +31,7 @@ CHUNK = 10_000_000
 class Point:
     """Two factors, the residual measure(left right^T) - values, and the objective there.
 
-    objective = 1/2 |residual|^2 + ridge/2 (|left|_F^2 + |right|_F^2).
+    objective = 1/2 |residual|^2 + 1/2 sum_a ridge_a (|left_a|^2 + |right_a|^2), a over the columns.
     """
 
     left: np.ndarray
@@ -67,7 +67,7 @@ class EliminatedFactor:
     Source: Hong and Fitzgibbon 2015 (`hong2015secrets`), algorithm RW2.
     """
 
-    def __init__(self, problem: Completion, values: np.ndarray, ridge: float) -> None:
+    def __init__(self, problem: Completion, values: np.ndarray, ridge: np.ndarray) -> None:
         d1, d2 = problem.shape
         self.flipped = d1 > d2
         short, long = (problem.cols, problem.rows) if self.flipped else (problem.rows, problem.cols)
@@ -92,8 +92,8 @@ class EliminatedFactor:
         r = short.shape[1]
         blocks = (self.pattern @ _squares(short)).reshape(-1, r, r)
         trace = np.trace(blocks, axis1=1, axis2=2) / r
-        shift = self.ridge + BLOCK_SHIFT * np.maximum(trace, trace.mean()) + np.finfo(float).tiny
-        return blocks + shift[:, None, None] * np.eye(r)
+        shift = BLOCK_SHIFT * np.maximum(trace, trace.mean()) + np.finfo(float).tiny
+        return blocks + shift[:, None, None] * np.eye(r) + np.diag(self.ridge)
 
     def settle(self, left: np.ndarray, right: np.ndarray) -> Point:
         """The best point with the column space of the short factor."""
@@ -118,7 +118,7 @@ class EliminatedFactor:
 
     def _gauge(self, short: np.ndarray, long: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u, s, v = LowRank(short, long).svd()
-        return (u * np.sqrt(s), v * np.sqrt(s)) if self.ridge else (u, v * s)
+        return (u * np.sqrt(s), v * np.sqrt(s)) if self.ridge.any() else (u, v * s)
 
 
 class _Schur(Linearization):
@@ -137,7 +137,7 @@ class _Schur(Linearization):
     @property
     def gauge(self) -> np.ndarray:
         """Weights of |U^T dU|^2, which makes S definite where it is blind: along U itself; not with ridge."""
-        return np.zeros_like(self.weights) if self.system.ridge else self.weights
+        return np.zeros_like(self.weights) if self.system.ridge.any() else self.weights
 
     def outer_blocks(self, discount: np.ndarray | None = None) -> np.ndarray:
         """A_i + ridge, each observation counted 1 - discount times."""
@@ -145,7 +145,7 @@ class _Schur(Linearization):
         if discount is not None:
             pattern = self.system.table(1 - discount)
         blocks = (pattern.T @ _squares(self.long)).reshape(-1, self.r, self.r)
-        return blocks + self.system.ridge * np.eye(self.r)
+        return blocks + np.diag(self.system.ridge)
 
     def trial(self, damping: float) -> Trial | None:
         step = self.step(damping)
@@ -179,7 +179,7 @@ class _DenseSchur(_Schur):
         by_block = schur.reshape(n, r, n, r)
         every = np.arange(n)
         by_block[every, :, every, :] += self.outer_blocks()
-        if not system.ridge:
+        if not system.ridge.any():
             within = np.arange(r)
             by_block[:, within, :, within] += self.gauge[:, None, None] * (self.short @ self.short.T)
         self.schur = schur
@@ -234,7 +234,7 @@ class JointFactors:
     measure(left right^T) and D its squared column norms averaged over the rows of each factor.
     """
 
-    def __init__(self, problem: Problem, values: np.ndarray, ridge: float, symmetric: bool) -> None:
+    def __init__(self, problem: Problem, values: np.ndarray, ridge: np.ndarray, symmetric: bool) -> None:
         self.problem, self.values, self.ridge, self.symmetric = problem, values, ridge, symmetric
 
     def settle(self, left: np.ndarray, right: np.ndarray) -> Point:
@@ -254,13 +254,14 @@ class _Joint(Linearization):
     def __init__(self, system: JointFactors, point: Point) -> None:
         self.system, self.point = system, point
         jacobian = system.problem.factor_jacobian(point.left, point.right)
-        stacked, self.ridge = np.vstack([point.left, point.right]), system.ridge
+        stacked, ridge = np.vstack([point.left, point.right]), system.ridge
         if system.symmetric:
             half = point.left.size
             jacobian = jacobian[:, :half] + jacobian[:, half:]
             # The objective counts |Z|^2 twice, once for each side.
-            stacked, self.ridge = point.left, 2 * system.ridge
+            stacked, ridge = point.left, 2 * ridge
         self.jacobian, self.stacked = jacobian, stacked
+        self.ridge = np.tile(ridge, stacked.shape[0])
         self.gradient = jacobian.T @ point.residual + self.ridge * stacked.ravel()
         self.norms = _column_norms(jacobian)
         self.weights = self._weights(point)
@@ -272,13 +273,13 @@ class _Joint(Linearization):
         weights = np.empty_like(by_row)
         for part in (slice(0, d1), slice(d1, None)):
             weights[part] = by_row[part].mean(axis=0) if by_row[part].size else 0
-        weights += self.ridge
+        weights += self.ridge.reshape(rows, r)
         return np.maximum(weights, max(weights.max() * WEIGHT_FLOOR, np.finfo(float).tiny)).ravel()
 
     def _normal(self) -> np.ndarray:
         normal = self.jacobian.T @ self.jacobian
         normal = normal.toarray() if scipy.sparse.issparse(normal) else normal
-        return normal + self.ridge * np.eye(len(normal))
+        return normal + np.diag(self.ridge)
 
     def trial(self, damping: float) -> Trial | None:
         step = self.step(damping)
@@ -309,9 +310,8 @@ def _squares(factor: np.ndarray) -> np.ndarray:
     return (factor[:, :, None] * factor[:, None, :]).reshape(factor.shape[0], -1)
 
 
-def _objective(residual: np.ndarray, left: np.ndarray, right: np.ndarray, ridge: float) -> float:
-    penalty = ridge * ((left**2).sum() + (right**2).sum()) if ridge else 0.0
-    return 0.5 * float(residual @ residual + penalty)
+def _objective(residual: np.ndarray, left: np.ndarray, right: np.ndarray, ridge: np.ndarray) -> float:
+    return 0.5 * float(residual @ residual + ridge @ ((left**2).sum(axis=0) + (right**2).sum(axis=0)))
 
 
 def _column_norms(jacobian: np.ndarray | scipy.sparse.sparray) -> np.ndarray:

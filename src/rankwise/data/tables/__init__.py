@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from rankwise.data.tables.arrays import Matrix, from_array, read_matrix, write_matrix
-from rankwise.data.tables.arrow import read_arrow, write_arrow
-from rankwise.data.tables.atomic import write_atomically
+from rankwise.data.tables.arrow import read_arrow
+from rankwise.data.tables.atomic import Writer, write_atomically, write_together
 from rankwise.data.tables.base import Table
 from rankwise.data.tables.frames import Frame, from_frame, is_frame
 from rankwise.data.tables.long import long_from_arrow, long_from_text
-from rankwise.data.tables.text import parse, read_text
+from rankwise.data.tables.text import TEXTS, parse, read_text
 from rankwise.registry import look_up, nearest
 
 # The endings of file names, and the formats they stand for.
@@ -35,8 +34,28 @@ FORMATS: dict[str, str] = {
     ".mtx": "mtx",
 }
 MATRICES = ("npy", "npz", "mtx")
+# How the files of a format begin that is not text to guess at.
+STARTS = {
+    b"PAR1": "parquet",
+    b"ARROW1": "feather",
+    b"\x93NUMPY": "npy",
+    b"PK": "npz",
+    b"%%MatrixMarket": "mtx",
+    b"\x1f\x8b": "csv.gz",
+}
 
-__all__ = ["FORMATS", "Table", "fill_like", "read_table", "table_from", "write_atomically", "write_table"]
+__all__ = [
+    "FORMATS",
+    "Table",
+    "fill_like",
+    "format_of",
+    "read_table",
+    "table_from",
+    "table_writer",
+    "write_atomically",
+    "write_table",
+    "write_together",
+]
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -60,29 +79,43 @@ def read_table(
     header: bool | None = None,
     labels: bool | None = None,
 ) -> Table:
-    """The table in a file; "-" is standard input (CSV unless `format` says otherwise).
+    """The table in a file; "-" is standard input, whose format its first bytes tell unless `format` does.
 
     long: the names of the row, column and value columns of a table in long form. header, labels: whether a text
-    table's first line and column are names (None: found out, see `rankwise.data.tables.text.read_text`).
+    table's first line and column are names (None: found out, see `rankwise.data.tables.guess`).
 
     Raises:
         ValueError: on a broken or unsuitable file, in one line.
         OSError: if the file cannot be read.
     """
-    kind = format or ("csv" if str(path) == "-" else format_of(path))
+    piped = str(path) == "-"
+    kind = format or (None if piped else format_of(path))
+    name = "standard input" if piped else Path(path).name
+    data = _standard_input() if piped else Path(path).read_bytes()
+    kind = kind or _kind_of(data)
     look_up(kind, {known: None for known in FORMATS.values()}, "format")
-    data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    name = "standard input" if str(path) == "-" else Path(path).name
+    if (header is not None or labels is not None) and (long is not None or kind not in TEXTS):
+        raise ValueError(f"header and labels can only be set for a CSV or TSV table, which {name} is not")
     if kind in MATRICES:
         if long is not None:
             raise ValueError(f"{name} is a plain matrix; long form needs named columns")
-        return read_matrix(BytesIO(data), name, kind)
+        return read_matrix(data, name, kind)
     if kind in ("parquet", "feather"):
-        table = read_arrow(BytesIO(data), name, kind)
+        table = read_arrow(data, name, kind)
         return table if long is None else long_from_arrow(table, long, name)
     if long is not None:
         return long_from_text(parse(data, name, kind), long, name)
     return read_text(data, name, kind, header, labels)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return sys.stdin.buffer.read()
+
+
+def _kind_of(data: bytes) -> str:
+    return next((kind for start, kind in STARTS.items() if data.startswith(start)), "csv")
 
 
 def write_table(
@@ -101,31 +134,31 @@ def write_table(
         ValueError: on an unknown ending, or a shape that is not the table's.
         OSError: if the file cannot be written.
     """
+    write_atomically(path, table_writer(table, filled, path, denoise=denoise, format=format))
+
+
+def table_writer(
+    table: Table,
+    filled: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    denoise: bool = False,
+    format: str | None = None,
+) -> Writer:
+    """What `write_table` puts into the file, for `write_together`."""
     changes = table.filled(filled, denoise)
     source = table.source
     kind = format or (source.format if str(path) == "-" else format_of(path))
 
-    def write(file: Any) -> None:
+    def write(file: BinaryIO) -> None:
         if kind == source.format:
             source.write(changes, file)
         elif kind in MATRICES:
-            values = np.where(changes.take, changes.values, table.values)
-            write_matrix(values, kind, file)
-        elif kind.endswith(".gz"):
-            import gzip
-
-            with gzip.open(file, "wb") as packed:
-                write_arrow(source.arrow(changes), kind, packed)  # pyright: ignore[reportArgumentType]
+            write_matrix(np.where(changes.take, changes.values, table.values), kind, file)
         else:
-            write_arrow(source.arrow(changes), kind, file)
+            source.write_as(kind, changes, file)
 
-    if str(path) == "-":
-        buffer = BytesIO()
-        write(buffer)
-        sys.stdout.buffer.write(buffer.getvalue())
-        sys.stdout.buffer.flush()
-    else:
-        write_atomically(path, write)
+    return write
 
 
 def table_from(X: Any) -> Table:  # noqa: N803

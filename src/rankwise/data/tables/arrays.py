@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,19 +14,25 @@ import scipy.sparse
 from rankwise.data.tables.base import Filled, Source, Table, floats, make_table
 
 KEYS = ("X", "arr_0")
+# Stands for the arrays that together are a SciPy sparse matrix.
+SPARSE = "\0sparse"
 
 
 @dataclass(frozen=True, eq=False)
 class Matrix(Source):
-    """A numeric array; entries that are not stored in a sparse one are holes. key: its name in an .npz file."""
+    """A numeric array; entries that are not stored in a sparse one are holes.
+
+    key: its name in an .npz file. rest: the other members of that file, as they are.
+    """
 
     array: np.ndarray
     format: str
     key: str = "arr_0"
+    rest: tuple[tuple[zipfile.ZipInfo, bytes], ...] = ()
 
     def write(self, filled: Filled, file: BinaryIO) -> None:
         """The array with the new numbers in place, dense."""
-        write_matrix(self.filled(filled), self.format, file, self.key)
+        write_matrix(self.filled(filled), self.format, file, self.key, self.rest)
 
     def filled(self, filled: Filled) -> np.ndarray:
         """The array with the new numbers in place, in the precision it had."""
@@ -39,19 +46,29 @@ class Matrix(Source):
         return pa.table({f"c{j + 1}": pa.array(array[:, j], from_pandas=True) for j in range(array.shape[1])})
 
 
-def write_matrix(array: np.ndarray, format: str, file: BinaryIO, key: str = "arr_0") -> None:
-    """Write an array as .npy, .npz or dense Matrix Market."""
+def write_matrix(
+    array: np.ndarray,
+    format: str,
+    file: BinaryIO,
+    key: str = "arr_0",
+    rest: tuple[tuple[zipfile.ZipInfo, bytes], ...] = (),
+) -> None:
+    """Write an array as .npy, .npz (with the `rest` of its members) or dense Matrix Market."""
+    buffer = io.BytesIO()
     if format == "npy":
-        np.save(file, array, allow_pickle=False)
+        np.save(buffer, array, allow_pickle=False)
     elif format == "npz":
-        np.savez(file, **{key: array})
+        member = io.BytesIO()
+        np.save(member, array, allow_pickle=False)
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for one, data in ((f"{key}.npy", member.getvalue()), *rest):
+                archive.writestr(one, data)
     else:
-        buffer = io.BytesIO()
         scipy.io.mmwrite(buffer, array, precision=17)
-        file.write(buffer.getvalue())
+    file.write(buffer.getvalue())
 
 
-def read_matrix(file: BinaryIO, name: str, format: str) -> Table:
+def read_matrix(data: bytes, name: str, format: str) -> Table:
     """A table from .npy, .npz or Matrix Market.
 
     .npz: a single array, or the one named X or arr_0, or a SciPy sparse matrix. Sparse and coordinate
@@ -61,29 +78,34 @@ def read_matrix(file: BinaryIO, name: str, format: str) -> Table:
         ValueError: on a broken file, an .npz with several arrays none of which has such a name (its names are
             listed), an array that is not a numeric matrix, or infinities.
     """
-    key = "arr_0"
+    key, rest = "arr_0", ()
+    file = io.BytesIO(data)
     try:
-        if format == "npy":
-            array = np.load(file, allow_pickle=False)
-        elif format == "npz":
-            array, key = _from_npz(file, name)
+        if format == "npz":
+            key, rest = _choose(file)
+            array = scipy.sparse.load_npz(file) if key == SPARSE else np.load(file, allow_pickle=False)[key]
         else:
-            array = scipy.io.mmread(file)
-    except (ValueError, EOFError, OSError, KeyError) as error:
-        if str(error).startswith(name):
-            raise
-        raise ValueError(f"{name} is not a readable {format} file: {str(error).splitlines()[0]}") from error
-    return from_array(array, name, format, key)
+            array = np.load(file, allow_pickle=False) if format == "npy" else scipy.io.mmread(file)
+    except MemoryError:
+        raise
+    except Exception as error:  # the readers raise many kinds on broken bytes
+        words = (str(error) or repr(error)).splitlines()[0]
+        raise ValueError(f"{name} is not a readable {format} file: {words}") from error
+    return from_array(array, name, format, "arr_0" if key == SPARSE else key, rest)
 
 
-def from_array(array: Any, name: str, format: str = "npy", key: str = "arr_0") -> Table:
+def from_array(
+    array: Any,
+    name: str,
+    format: str = "npy",
+    key: str = "arr_0",
+    rest: tuple[tuple[zipfile.ZipInfo, bytes], ...] = (),
+) -> Table:
     """A table from a NumPy array (NaN or the mask marks holes), a SciPy sparse array or nested lists (None does)."""
     if scipy.sparse.issparse(array):
-        stored = array.tocoo()
-        stored.sum_duplicates()
-        data = np.full(stored.shape, np.nan, floats(stored.data).dtype)
-        data[stored.coords] = stored.data
+        data = _from_sparse(array.tocoo(), name)
     elif np.ma.isMaskedArray(array):
+        _refuse_words(array, name)
         data = np.ma.filled(floats(np.ma.asarray(array)), np.nan)
     else:
         data = np.asarray(array)
@@ -91,9 +113,27 @@ def from_array(array: Any, name: str, format: str = "npy", key: str = "arr_0") -
             data = _from_objects(data, name)
     if data.ndim != 2:
         raise ValueError(f"{name} has {data.ndim} dimensions, a table has two")
+    _refuse_words(data, name)
+    return make_table(floats(data), None, None, Matrix(data, format, key, rest), name)
+
+
+def _refuse_words(data: Any, name: str) -> None:
     if data.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has no numeric column (its type is {data.dtype})")
-    return make_table(floats(data), None, None, Matrix(data, format, key), name)
+        raise ValueError(f"{name} has no numeric column: its type is {data.dtype}")
+
+
+def _from_sparse(stored: Any, name: str) -> np.ndarray:
+    _refuse_words(stored, name)
+    if len(stored.shape) != 2:
+        raise ValueError(f"{name} has {len(stored.shape)} dimensions, a table has two")
+    rows, cols = stored.coords
+    cells, count = np.unique(rows.astype(np.int64) * stored.shape[1] + cols, return_counts=True)
+    if (count > 1).any():
+        i, j = divmod(int(cells[np.argmax(count > 1)]), stored.shape[1])
+        raise ValueError(f"{name}: the cell in row {i + 1}, column {j + 1} stands in it more than once")
+    data = np.full(stored.shape, np.nan, floats(stored.data[:0]).dtype)
+    data[rows, cols] = stored.data
+    return data
 
 
 def _from_objects(data: np.ndarray, name: str) -> np.ndarray:
@@ -103,16 +143,19 @@ def _from_objects(data: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} holds something that is not a number: {error}") from error
 
 
-def _from_npz(file: BinaryIO, name: str) -> tuple[Any, str]:
-    with np.load(file, allow_pickle=False) as archive:
-        if not hasattr(archive, "files"):
-            raise ValueError(f"{name} is not an .npz archive")
-        if {"format", "data", "shape"} <= set(archive.files):
+def _choose(file: BinaryIO) -> tuple[str, tuple[tuple[zipfile.ZipInfo, bytes], ...]]:
+    """The name of the array in an .npz file, and the members beside it."""
+    with zipfile.ZipFile(file) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        if {"format", "data", "shape"} <= set(names):
             file.seek(0)
-            return scipy.sparse.load_npz(file), "arr_0"
-        known = [key for key in KEYS if key in archive.files] or archive.files
-        if len(known) != 1 and known[0] not in KEYS:
-            raise ValueError(f"{name} holds several arrays ({', '.join(archive.files)}); name one of them X")
+            return SPARSE, ()
+        known = [key for key in KEYS if key in names] or names
         if not known:
-            raise ValueError(f"{name} holds no array")
-        return archive[known[0]], known[0]
+            raise ValueError("it holds no array")
+        if len(known) > 1 and known[0] not in KEYS:
+            raise ValueError(f"it holds several arrays ({', '.join(names)}); name one of them X")
+        rest = [one for one in archive.infolist() if one.filename != f"{known[0]}.npy"]
+        members = tuple((one, archive.read(one)) for one in rest)
+    file.seek(0)
+    return known[0], members

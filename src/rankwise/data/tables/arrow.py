@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -33,7 +35,7 @@ class Arrow(Source):
         return table
 
 
-def read_arrow(file: Any, name: str, format: str) -> Table:
+def read_arrow(data: bytes, name: str, format: str) -> Table:
     """A table from a Parquet or Feather file; nulls and NaN both are holes.
 
     Integer, floating-point columns are numeric (an index that pandas stored beside the columns is not); the
@@ -42,13 +44,13 @@ def read_arrow(file: Any, name: str, format: str) -> Table:
     Raises:
         ValueError: on a broken file, no numeric column, or infinities (the cell is named).
     """
-    import pyarrow as pa
     from pyarrow import feather, parquet
 
+    file = io.BytesIO(data)
     try:
         table = parquet.read_table(file) if format == "parquet" else feather.read_table(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{name} is not a {format} file: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # pyarrow raises many kinds on broken bytes
+        raise ValueError(f"{name} is not a readable {format} file: {(str(error) or repr(error)).splitlines()[0]}") from error
     return from_arrow(table, name, format)
 
 
@@ -68,7 +70,7 @@ def from_arrow(table: Any, name: str, format: str) -> Table:
 
 
 def write_arrow(table: Any, format: str, file: BinaryIO) -> None:
-    """Write a pyarrow Table as Parquet, Feather, CSV or TSV."""
+    """Write a pyarrow Table as Parquet, Feather, CSV or TSV, the last two packed or not."""
     from pyarrow import csv, feather, parquet
 
     if format == "parquet":
@@ -77,7 +79,10 @@ def write_arrow(table: Any, format: str, file: BinaryIO) -> None:
         feather.write_feather(table, file)
     else:
         delimiter = "\t" if format.startswith("tsv") else ","
-        csv.write_csv(table, file, csv.WriteOptions(delimiter=delimiter, quoting_style="needed"))
+        buffer = io.BytesIO()
+        csv.write_csv(table, buffer, csv.WriteOptions(delimiter=delimiter, quoting_style="needed"))
+        text = buffer.getvalue()
+        file.write(gzip.compress(text, mtime=0) if format.endswith(".gz") else text)
 
 
 def numbers_of(column: Any) -> np.ndarray:

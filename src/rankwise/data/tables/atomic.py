@@ -3,37 +3,86 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+Writer = Callable[[BinaryIO], Any]
 
-def write_atomically(path: str | os.PathLike[str], writer: Callable[[BinaryIO], Any]) -> None:
+
+def write_atomically(path: str | os.PathLike[str], writer: Writer) -> None:
     """Let `writer` fill a temporary file in the same folder, then put it in the place of `path`.
 
     Whatever interrupts the writer, Ctrl-C and a full disk included, an older file at `path` stays as it
     was and nothing is left behind. An existing file's permissions are kept.
 
     Raises:
-        OSError: if the folder does not exist or the file cannot be written.
+        OSError: naming `path`, if the folder does not exist or the file cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
+    write_together({path: writer})
+
+
+def write_together(writers: Mapping[Any, Writer]) -> None:
+    """`write_atomically` for several files: none is put in its place before all are written whole.
+
+    "-" is standard output.
+    """
+    with contextlib.ExitStack() as stack:
+        moves = [_stage(path, writer, stack) for path, writer in writers.items()]
+        for move in moves:
+            move()
+
+
+def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[], None]:
+    """Write everything; what puts it in its place. The stack removes what has not been put there."""
+    if str(path) == "-":
+        buffer = io.BytesIO()
+        writer(buffer)
+        return lambda: _print_bytes(buffer.getvalue())
+    with _naming(path):
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"the folder {target.parent} does not exist", str(path))
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:60]}.", suffix=".part")
+        stack.callback(_remove, part)
         with os.fdopen(handle, "wb") as file:
             writer(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _mode(target))
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+        os.chmod(part, _mode(target))
+    return lambda: _move(part, target, path)
+
+
+def _move(part: str, target: Path, path: Any) -> None:
+    with _naming(path):
+        os.replace(part, target)
+
+
+def _print_bytes(data: bytes) -> None:
+    if sys.stdout is None:
+        raise ValueError("standard output is closed")
+    with _naming("standard output"):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _naming(path: Any) -> Iterator[None]:
+    """Let an OSError name `path`, not the temporary file or none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _remove(part: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
 
 
 def _mode(target: Path) -> int:

@@ -22,6 +22,12 @@ class Source(ABC):
     def arrow(self, filled: Filled) -> Any:
         """The filled table as a pyarrow Table, labels first: the way to every other tabular format."""
 
+    def write_as(self, format: str, filled: Filled, file: BinaryIO) -> None:
+        """Write the filled table in another tabular format."""
+        from rankwise.data.tables.arrow import write_arrow
+
+        write_arrow(self.arrow(filled), format, file)
+
 
 @dataclass(frozen=True, eq=False)
 class Filled:
@@ -38,7 +44,8 @@ class Filled:
 class Table:
     """Numeric columns of a table as an (n, p) array with NaN for holes, and where they came from.
 
-    row_labels: "1", "2", ... where the source has none. column_names: of the p numeric columns.
+    row_labels: "1", "2", ... where the source has none. column_names: of the p numeric columns. notes: what
+    a reader should be told, a sentence each.
     """
 
     values: np.ndarray
@@ -46,6 +53,7 @@ class Table:
     column_names: tuple[str, ...]
     source: Any
     name: str
+    notes: tuple[str, ...] = ()
 
     def filled(self, values: np.ndarray, denoise: bool = False) -> Filled:
         """The cells to replace: the holes that `values` fills, or with `denoise` every cell it has a number for."""
@@ -74,7 +82,12 @@ def floats(values: np.ndarray) -> np.ndarray:
 
 
 def make_table(
-    values: np.ndarray, rows: tuple[str, ...] | None, columns: tuple[str, ...] | None, source: Any, name: str
+    values: np.ndarray,
+    rows: tuple[str, ...] | None,
+    columns: tuple[str, ...] | None,
+    source: Any,
+    name: str,
+    notes: tuple[str, ...] = (),
 ) -> Table:
     """A checked table; rows and columns without labels are numbered.
 
@@ -88,4 +101,4 @@ def make_table(
     if values.shape[0] == 0:
         raise ValueError(f"{name} has no rows")
     refuse_infinities(values, rows, columns, name)
-    return Table(values, rows, columns, source, name)
+    return Table(values, rows, columns, source, name, notes)

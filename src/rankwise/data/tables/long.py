@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from rankwise.data.tables.arrow import Arrow, numbers_of, replace_numbers, write_arrow
 from rankwise.data.tables.base import Filled, Source, Table, make_table
-from rankwise.data.tables.text import Text, number_text, to_number, write_cells
+from rankwise.data.tables.text import TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
 
 
@@ -33,19 +34,26 @@ class Long(Source):
 
     def write(self, filled: Filled, file: BinaryIO) -> None:
         """The lines as they were, values filled in place, then one line per further cell."""
-        if isinstance(self.inner, Arrow):
-            write_arrow(self.arrow(filled), self.format, file)
+        self.write_as(self.format, filled, file)
+
+    def write_as(self, format: str, filled: Filled, file: BinaryIO) -> None:
+        """The same in another format."""
+        if isinstance(self.inner, Arrow) or format not in TEXTS:
+            write_arrow(self.arrow(filled), format, file)
             return
-        lines = [list(line) for line in self.inner.cells]
-        for i, j in np.argwhere(filled.take & (self.lines >= 0)):
-            lines[self.lines[i, j]][self.places[2]] = number_text(filled.values[i, j])
-        width = len(self.inner.cells[0])
+        decimal, value = self.inner.decimal, self.places[2]
+        changes = {
+            (1 + int(self.lines[i, j]), value): number_text(filled.values[i, j], decimal)
+            for i, j in np.argwhere(filled.take & (self.lines >= 0))
+        }
+        more = []
         for i, j in np.argwhere(filled.take & (self.lines < 0)):
-            line = [""] * width
-            for place, text in zip(self.places, (self.labels[i], self.names[j], number_text(filled.values[i, j])), strict=True):
+            line = [""] * len(self.inner.sheet.raw[0])
+            cells = (self.labels[i], self.names[j], number_text(filled.values[i, j], decimal))
+            for place, text in zip(self.places, cells, strict=True):
                 line[place] = text
-            lines.append(line)
-        write_cells(self.inner.header, lines, self.inner, file)
+            more.append(line)
+        self.inner.write_cells(format, changes, more, file)
 
     def arrow(self, filled: Filled) -> Any:
         """The lines as an Arrow table, further cells at its end."""
@@ -80,9 +88,9 @@ class Long(Source):
 
         assert isinstance(self.inner, Text)
         columns = [pa.array(column) for column in zip(*self.inner.cells, strict=True)]
-        value = [to_number(cell[self.places[2]]) for cell in self.inner.cells]
+        value = [to_number(cell[self.places[2]], self.inner.decimal) for cell in self.inner.cells]
         columns[self.places[2]] = pa.array(value, pa.float64(), from_pandas=True)
-        return pa.Table.from_arrays(columns, names=self.inner.header)
+        return pa.Table.from_arrays(columns, names=distinct(self.inner.header or []))
 
 
 def long_from_text(parsed: Text, long: tuple[str, str, str], name: str) -> Table:
@@ -92,17 +100,17 @@ def long_from_text(parsed: Text, long: tuple[str, str, str], name: str) -> Table
         ValueError: on an unknown column (the nearest is named), a value that is no number, or a cell that
             stands twice (both lines are named).
     """
-    header, cells = parsed.cells[0], parsed.cells[1:]
-    if not cells:
-        raise ValueError(f"{name} has no rows")
+    inner = replace(parsed, first=1)
+    header, cells, lines = parsed.cells[0], inner.cells, parsed.sheet.lines[1:]
     places = _places(header, long, name)
-    numbers = [to_number(line[places[2]]) for line in cells]
+    if not cells:
+        raise ValueError(f"{name} has no rows below its header")
+    numbers = [to_number(line[places[2]], parsed.decimal) for line in cells]
     if None in numbers:
         first = numbers.index(None)
-        raise ValueError(f"{name}: line {first + 2}: the value {cells[first][places[2]]!r} is not a number")
+        raise ValueError(f"{name}: line {lines[first]}: the value {cells[first][places[2]]!r} is not a number")
     rows, columns = ([line[place] for line in cells] for place in places[:2])
-    inner = replace(parsed, header=header, cells=cells)
-    return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, first_line=2)
+    return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, lines)
 
 
 def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Table:
@@ -112,13 +120,15 @@ def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Tabl
     if places[2] not in table.source.numeric:
         raise ValueError(f"{name}: column {long[2]!r} is not numeric")
     rows, columns = (arrow.column(place).to_pylist() for place in places[:2])
-    return _pivot(rows, columns, numbers_of(arrow.column(places[2])), places, table.source, name, first_line=1)
+    return _pivot(rows, columns, numbers_of(arrow.column(places[2])), places, table.source, name, range(1, len(rows) + 1))
 
 
 def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[int, int, int]:
     for column in long:
         if column not in header:
             raise ValueError(f"{name} has no column {column!r}{nearest(column, header)}")
+        if header.count(column) > 1:
+            raise ValueError(f"{name} has {header.count(column)} columns named {column!r}")
     if len(set(long)) < 3:
         raise ValueError(f"row, column and value must be three different columns, not {', '.join(long)}")
     return (header.index(long[0]), header.index(long[1]), header.index(long[2]))
@@ -126,7 +136,7 @@ def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[i
 
 def _pivot(
     rows: list[Any], columns: list[Any], numbers: np.ndarray, places: tuple[int, int, int], inner: Text | Arrow,
-    name: str, first_line: int,
+    name: str, at: Sequence[int],
 ) -> Table:  # fmt: skip
     labels, names = tuple(dict.fromkeys(rows)), tuple(dict.fromkeys(columns))
     row_at, column_at = ({label: k for k, label in enumerate(every)} for every in (labels, names))
@@ -136,11 +146,10 @@ def _pivot(
         i, j = row_at[row], column_at[column]
         if lines[i, j] >= 0:
             raise ValueError(
-                f"{name}: row {row!r}, column {column!r} stands in line {lines[i, j] + first_line} "
-                f"and again in line {line + first_line}"
+                f"{name}: row {row!r}, column {column!r} stands in line {at[lines[i, j]]} and again in line {at[line]}"
             )
         lines[i, j] = line
-    at = lines >= 0
-    values[at] = numbers[lines[at]]
+    seen = lines >= 0
+    values[seen] = numbers[lines[seen]]
     source = Long(lines, places, labels, names, inner)
     return make_table(values, tuple(map(str, labels)), tuple(map(str, names)), source, name)

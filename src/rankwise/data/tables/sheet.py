@@ -13,6 +13,7 @@ BOM = "\ufeff"
 DELIMITERS = (",", "\t", ";", "|")
 # So many characters and lines are looked at to find the delimiter.
 SNIFFED, SNIFFED_LINES = 100_000, 20
+NUMBER = re.compile(r"([+-]?[\d.,]+([eE][+-]?\d+)?)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +87,8 @@ def read_sheet(data: bytes, name: str, delimiter: str | None = None) -> Sheet:
     Blank lines are no lines, except between the lines of a single column, where they are empty cells.
 
     Raises:
-        ValueError: on bytes that are not UTF-8, a quote that is never closed, text after a closed quote, lines of unequal length
-            (the line is named each time), or an empty file.
+        ValueError: on bytes that are not UTF-8, a quote that is never closed, text after a closed quote, lines
+            of unequal length (the line is named each time), or an empty file.
     """
     text = _decode(data, name)
     start = re.match(rf"{BOM}?(?: *(?:\r\n|\n|\r))*", text)
@@ -96,9 +97,9 @@ def read_sheet(data: bytes, name: str, delimiter: str | None = None) -> Sheet:
     raw, ends, places = _split(text, begin, delimiter, name)
     breaks = [match.end() for match in re.finditer(r"\r\n|\n|\r", text)]
     numbers = [bisect_right(breaks, place) + 1 for place in places]
-    sheet = _without_blank_lines(Sheet(raw, text[:begin], ends, numbers, delimiter))
-    if not sheet.raw:
+    if not any(len(line) > 1 or line[0].strip(" ") for line in raw):
         raise ValueError(f"{name} is empty")
+    sheet = _without_blank_lines(Sheet(raw, text[:begin], ends, numbers, delimiter))
     width = len(sheet.raw[0])
     for line, number in zip(sheet.raw, sheet.lines, strict=True):
         if len(line) != width:
@@ -156,22 +157,19 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _sniff(text: str, cut: bool) -> str:
-    """The delimiter that cuts the first lines into the most parts, equal in number.
+    """The delimiter that cuts the first lines into equal numbers of parts, most of them numbers or empty, and into the most.
 
-    Where two do, as a comma does to "1,5;2,5;3,5", the one that is no comma: commas are decimal signs too.
+    Counting numbers tells "1,5;2,5;3,5", with commas for decimal signs, from "a;b,1,2".
     """
-    found: dict[str, tuple[bool, bool, int]] = {}
-    for delimiter in DELIMITERS:
-        counts = _counts(text, delimiter, cut)
-        typical = max(set(counts), key=counts.count) if counts else 1
-        if typical > 1:
-            found[delimiter] = (len(set(counts)) == 1, delimiter != ",", typical)
-    return max(found, key=lambda sign: found[sign]) if found else ","
-
-
-def _counts(text: str, delimiter: str, cut: bool) -> list[int]:
-    """Numbers of cells in the first lines; a line that the cut went through does not count."""
     outside = re.sub(r'"[^"]*(?:""[^"]*)*"', "", text)
     lines = [line for line in re.split(r"\r\n|\n|\r", outside) if line.strip(" ")]
-    lines = lines[:-1] if cut and len(lines) > 1 else lines
-    return [line.count(delimiter) + 1 for line in lines[:SNIFFED_LINES]]
+    lines = (lines[:-1] if cut and len(lines) > 1 else lines)[:SNIFFED_LINES]
+    found: dict[str, tuple[bool, float, int]] = {}
+    for delimiter in DELIMITERS:
+        counts = [line.count(delimiter) + 1 for line in lines]
+        typical = max(set(counts), key=counts.count) if counts else 1
+        if typical > 1:
+            cells = [cell.strip() for line in lines for cell in line.split(delimiter)]
+            share = sum(NUMBER.fullmatch(cell) is not None for cell in cells) / len(cells)
+            found[delimiter] = (len(set(counts)) == 1, share, typical)
+    return max(found, key=lambda sign: found[sign]) if found else ","

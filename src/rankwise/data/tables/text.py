@@ -1,78 +1,97 @@
-"""CSV and TSV: cells are kept as text, so that what was observed goes back letter for letter."""
+"""CSV and TSV: cells are kept as they are written, so that what was observed goes back letter for letter."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.guess import looks_like_header, looks_like_labels
+from rankwise.data.tables.sheet import Sheet, read_sheet, unpack
 
 HOLES = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-DELIMITERS = (",", "\t", ";", "|")
-# First columns of these names hold labels even if they look like numbers.
-LABEL_NAMES = frozenset({"", "id", "index", "label", "name", "row", "key", "year", "date", "time"})
+TEXTS = ("csv", "csv.gz", "tsv", "tsv.gz")
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True, eq=False)
 class Text(Source):
-    """The cells of a text table, and how they were separated.
+    """The cells of a text table.
 
-    header: the first line, or None. numeric: positions of the numeric columns. labels: that of the labels, or None.
+    first: the line of the sheet where the numbers begin, 1 below a header. numeric: positions of the numeric
+    columns. labels: that of the labels, or None. decimal: the decimal sign.
     """
 
-    header: list[str] | None
-    cells: list[list[str]]
+    sheet: Sheet
+    first: int
     numeric: tuple[int, ...]
     labels: int | None
-    delimiter: str
-    ending: str
-    bom: bool
+    decimal: str
     format: str
+
+    @property
+    def header(self) -> list[str] | None:
+        """The names of all columns, if the first line holds them."""
+        return self.sheet.texts[0] if self.first else None
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The texts of all cells below the header."""
+        return self.sheet.texts[self.first :]
 
     def write(self, filled: Filled, file: BinaryIO) -> None:
         """The same cells, with new text only where a number is taken from `filled`."""
-        write_cells(self.header, self.replaced(filled), self, file)
+        self.write_as(self.format, filled, file)
 
-    def replaced(self, filled: Filled) -> list[list[str]]:
-        """The lines with the new numbers in place."""
-        lines = [list(line) for line in self.cells]
-        for i, j in np.argwhere(filled.take):
-            lines[i][self.numeric[j]] = number_text(filled.values[i, j])
-        return lines
+    def write_as(self, format: str, filled: Filled, file: BinaryIO) -> None:
+        """The same in another format; in another text format only the delimiter and the compression change."""
+        if format not in TEXTS:
+            return super().write_as(format, filled, file)
+        changes = {
+            (self.first + int(i), self.numeric[j]): number_text(filled.values[i, j], self.decimal)
+            for i, j in np.argwhere(filled.take)
+        }
+        return self.write_cells(format, changes, (), file)
+
+    def write_cells(
+        self, format: str, changes: Mapping[tuple[int, int], str], more: Sequence[Sequence[str]], file: BinaryIO
+    ) -> None:
+        """The sheet with changed cells and further lines, as CSV or TSV, packed or not."""
+        delimiter = self.sheet.delimiter
+        if is_tsv(format) != is_tsv(self.format):
+            delimiter = "\t" if is_tsv(format) else ";" if self.decimal == "," else ","
+        data = self.sheet.text(changes, more, delimiter).encode()
+        file.write(gzip.compress(data, mtime=0) if format.endswith(".gz") else data)
 
     def arrow(self, filled: Filled) -> Any:
         """Numeric columns as float64, all others as strings."""
         import pyarrow as pa
 
-        names = self.header or [f"c{j + 1}" for j in range(len(self.cells[0]))]
-        lines = self.replaced(filled)
-        columns = []
-        for j in range(len(names)):
-            cells = [line[j] for line in lines]
-            numbers = [None if is_hole(c) else float(c) for c in cells] if j in self.numeric else cells
-            columns.append(pa.array(numbers, pa.float64() if j in self.numeric else pa.string()))
-        return pa.Table.from_arrays(columns, names=_distinct(names))
+        width = len(self.sheet.raw[0])
+        names = self.header or [f"c{j + 1}" for j in range(width)]
+        columns: list[Any] = [None] * width
+        for k, j in enumerate(self.numeric):
+            own = np.array([to_number(line[j], self.decimal) for line in self.cells], float)
+            columns[j] = pa.array(np.where(filled.take[:, k], filled.values[:, k], own), from_pandas=True)
+        for j in range(width):
+            if columns[j] is None:
+                columns[j] = pa.array([line[j] for line in self.cells], pa.string())
+        return pa.Table.from_arrays(columns, names=distinct(names))
 
 
-def number_text(number: float) -> str:
+def is_tsv(format: str) -> bool:
+    """Whether a text format is separated by tabs."""
+    return format.startswith("tsv")
+
+
+def number_text(number: float, decimal: str = ".") -> str:
     """A number in at most 12 significant digits."""
-    return f"{float(number):.12g}"
-
-
-def write_cells(header: list[str] | None, lines: list[list[str]], like: Text, file: BinaryIO) -> None:
-    """Lines of cells with the delimiter, line ending, byte order mark and compression of another table."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=like.delimiter, lineterminator=like.ending)
-    if header is not None:
-        writer.writerow(header)
-    writer.writerows(lines)
-    data = text.getvalue().encode("utf-8-sig" if like.bom else "utf-8")
-    file.write(gzip.compress(data, mtime=0) if like.format.endswith(".gz") else data)
+    return f"{float(number):.12g}".replace(".", decimal)
 
 
 def read_text(
@@ -81,60 +100,40 @@ def read_text(
     """A table from the bytes of a CSV or TSV file.
 
     Holes are empty cells and NA, N/A, NaN, null, None and ?, in any case. The delimiter is the one of
-    comma, tab, semicolon and bar that cuts the first lines into most equal parts. Unless told:
-    the first line is a header if a name stands in it above numbers, or if it is a run of integers (years)
-    above or beside labels; the first column holds labels if it has words in it, if its header is empty or one of id,
-    index, label, name, row, key, year, date, time, or if it counts up or down in equal steps.
+    comma, tab, semicolon and bar that cuts the first lines into equal parts, most of them numbers; the decimal sign
+    is a comma where that is no delimiter and no number has a point. Whether the first line is a header and the
+    first column holds labels is found out (see `rankwise.data.tables.guess`) unless told. A column with words in
+    it is left as it is; if most of its cells are numbers, the table's notes name it.
 
     Raises:
         ValueError: on bytes that are not UTF-8 (the line is named), lines of unequal length (likewise),
             an empty file, no numeric column, or infinities (the cell is named).
     """
     parsed = parse(data, name, format)
-    cells = parsed.cells
-    numbers = [[to_number(cell) for cell in column] for column in zip(*cells, strict=True)]
-    has_header = _looks_like_header(cells, numbers) if header is None else header
-    first = 1 if has_header else 0
+    cells, decimal = parsed.cells, parsed.decimal
+    numbers = [[to_number(cell, decimal) for cell in column] for column in zip(*cells, strict=True)]
+    first = int(looks_like_header(cells, numbers) if header is None else header)
     body = [column[first:] for column in numbers]
-    names = cells[0] if has_header else None
-    label = 0 if (_looks_like_labels(body[0], names) and len(body) > 1 if labels is None else labels) else None
+    names = cells[0] if first else None
+    label = 0 if (looks_like_labels(body[0], names) and len(body) > 1 if labels is None else labels) else None
     numeric = tuple(j for j, column in enumerate(body) if j != label and None not in column)
-    lines = cells[first:]
-    source = Text(names, lines, numeric, label, parsed.delimiter, parsed.ending, parsed.bom, format)
-    values = np.array([body[j] for j in numeric], dtype=float).reshape(len(numeric), len(lines)).T
-    rows = tuple(line[label] for line in lines) if label is not None else None
-    columns = tuple((names[j] or f"c{j + 1}") if names else f"c{j + 1}" for j in numeric)
-    if len(numeric) < len(body) - (label is not None) and np.isnan(values).all():
-        raise ValueError(f"{name} has no numeric column: what is not empty holds words")
-    return make_table(values, rows, columns, source, name)
+    if not body[0]:
+        raise ValueError(f"{name} has no rows below its header")
+    if not numeric or (len(numeric) < len(body) - (label is not None) and _all_holes(body, numeric)):
+        raise ValueError(f"{name} has no numeric column: {_first_words(cells[first:], body, label)}")
+    values = np.array([body[j] for j in numeric], dtype=float).T
+    rows = tuple(line[label] for line in cells[first:]) if label is not None else None
+    titles = tuple((names[j] or f"c{j + 1}") if names else f"c{j + 1}" for j in range(len(body)))
+    source = Text(parsed.sheet, first, numeric, label, decimal, format)
+    notes = _notes(cells[first:], body, numeric, titles, rows)
+    return make_table(values, rows, tuple(titles[j] for j in numeric), source, name, notes)
 
 
 def parse(data: bytes, name: str, format: str) -> Text:
     """The cells of a text file, first line included, no column interpreted yet."""
-    if format.endswith(".gz"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{name} is not a gzip file: {error}") from error
-    text = _decode(data, name)
-    delimiter = "\t" if format.startswith("tsv") else _sniff(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    cells: list[list[str]] = []
-    try:
-        for line in reader:
-            if not line:
-                continue
-            if cells and len(line) != len(cells[0]):
-                raise ValueError(
-                    f"{name}: line {reader.line_num} has {len(line)} cells, the lines before have {len(cells[0])}"
-                )
-            cells.append(line)
-    except csv.Error as error:
-        raise ValueError(f"{name}: line {reader.line_num}: {error}") from error
-    if not cells:
-        raise ValueError(f"{name} is empty")
-    ending = "\r\n" if "\r\n" in text else "\n"
-    return Text(None, cells, (), None, delimiter, ending, data.startswith(b"\xef\xbb\xbf"), format)
+    data = unpack(data, name) if format.endswith(".gz") else data
+    sheet = read_sheet(data, name, "\t" if is_tsv(format) else None)
+    return Text(sheet, 0, (), None, _decimal_sign(sheet), format)
 
 
 def is_hole(cell: str) -> bool:
@@ -142,74 +141,72 @@ def is_hole(cell: str) -> bool:
     return cell.strip().lower() in HOLES
 
 
-def to_number(cell: str) -> float | None:
+def to_number(cell: str, decimal: str = ".") -> float | None:
     """The number in a cell, NaN for a hole, None for words."""
     if is_hole(cell):
         return float("nan")
+    if decimal == "," and DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
     try:
         return None if "_" in cell else float(cell)
     except ValueError:
         return None
 
 
-def _decode(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"{name}: line {line} is not UTF-8 text") from error
-
-
-def _sniff(text: str) -> str:
-    """The delimiter that cuts the first lines into the most parts, equal in number."""
-    best, parts = ",", 1
-    for delimiter in DELIMITERS:
-        reader = csv.reader(io.StringIO(text[:100_000], newline=""), delimiter=delimiter)
-        counts = [len(line) for line, _ in zip(reader, range(20), strict=False) if line][:20]
-        if len(text) > 100_000:
-            counts = counts[:-1] or counts
-        typical = max(set(counts), key=counts.count) if counts else 1
-        if typical > parts:
-            best, parts = delimiter, typical
-    return best
-
-
-def _looks_like_header(cells: list[list[str]], numbers: list[list[float | None]]) -> bool:
-    if len(cells) < 2:
-        return False
-    for column in numbers:
-        below = column[1:]
-        if column[0] is None and None not in below and not all(np.isnan(below)):
-            return True
-    rest = [column[0] for column in numbers[1:]]
-    labelled = cells[0][0].strip().lower() in LABEL_NAMES or is_hole(cells[0][0])
-    if all(column[0] is None for column in numbers):
-        return len(numbers) > 1
-    return bool(labelled and rest and all(x is not None and float(x).is_integer() for x in rest) and _runs(rest))
-
-
-def _looks_like_labels(column: list[float | None], names: list[str] | None) -> bool:
-    if None in column:
-        return True
-    if any(np.isnan(x) for x in column if x is not None) or not column:
-        return False
-    distinct = len(set(column)) == len(column)
-    if names is not None and names[0].strip().lower() in LABEL_NAMES:
-        return distinct
-    return distinct and len(column) > 2 and all(float(x or 0).is_integer() for x in column) and _runs(column)
-
-
-def _runs(numbers: Any) -> bool:
-    """Whether numbers go up or down in equal steps."""
-    steps = np.diff(np.asarray(numbers, float))
-    return len(steps) > 0 and steps[0] != 0 and bool((steps == steps[0]).all())
-
-
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
     """Names made distinct by numbers, as formats with a schema need them."""
-    seen: dict[str, int] = {}
-    out = []
+    taken, out = set(names), []
+    seen: set[str] = set()
     for name in names:
-        count = seen[name] = seen.get(name, 0) + 1
-        out.append(name if count == 1 else f"{name}_{count}")
+        new, count = name, 1
+        while new in seen or (new != name and new in taken):
+            count += 1
+            new = f"{name}_{count}"
+        seen.add(new)
+        out.append(new)
     return out
+
+
+def _decimal_sign(sheet: Sheet) -> str:
+    """A comma if some cells are numbers with one and none is a number with a point."""
+    if sheet.delimiter == ",":
+        return "."
+    cells = [cell for line in sheet.texts for cell in line]
+    if not any(DECIMAL_COMMA.fullmatch(cell) for cell in cells if "," in cell):
+        return "."
+    return "." if any(to_number(cell) is not None for cell in cells if "." in cell) else ","
+
+
+def _all_holes(body: list[list[float | None]], numeric: tuple[int, ...]) -> bool:
+    return all(np.isnan(x) for j in numeric for x in body[j] if x is not None)
+
+
+def _first_words(cells: list[list[str]], body: list[list[float | None]], label: int | None) -> str:
+    for j, column in enumerate(body):
+        if j != label and None in column:
+            return f"{_short(cells[column.index(None)][j])} is not a number"
+    return "its only column holds labels"
+
+
+def _notes(
+    cells: list[list[str]],
+    body: list[list[float | None]],
+    numeric: tuple[int, ...],
+    titles: tuple[str, ...],
+    rows: tuple[str, ...] | None,
+) -> tuple[str, ...]:
+    """One sentence for each column left out although most of its cells are numbers."""
+    notes = []
+    for j, column in enumerate(body):
+        words = column.count(None)
+        if j not in numeric and words and sum(x is not None and x == x for x in column) >= words:
+            i = column.index(None)
+            row = rows[i] if rows is not None and j else str(i + 1)
+            notes.append(
+                f"column {titles[j]!r} is left as it is: {_short(cells[i][j])} in row {row!r} is not a number"
+            )
+    return tuple(notes)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

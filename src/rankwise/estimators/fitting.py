@@ -1,0 +1,175 @@
+"""From observations to a fitted model and its error: hold out, choose, estimate, refit on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rankwise.estimators import trained
+from rankwise.estimators.holdout import Holdout
+from rankwise.estimators.scaling import SCALINGS, Scaling
+from rankwise.estimators.selection import Candidate, choose, fit
+from rankwise.keys import as_generator
+from rankwise.problems import Completion
+from rankwise.results import RESULTS
+from rankwise.solution import Solution
+
+METHODS: dict[str, str] = {
+    "auto": "greedy, unless held-out error says that means or row and column effects do as well",
+    "greedy": "greedy low-rank learning; scaling, ridge and rank chosen by held-out error",
+    "deep": "a linear network of depth 3 trained by gradients, stopped by held-out error",
+    "ratio": "one matrix trained by Adam with the nuclear/Frobenius ratio penalty, stopped by held-out error",
+    "means": "column means",
+    "effects": "row and column effects, no low-rank part",
+}
+# Fewer observations than this leave none to spare for an error estimate.
+LEAST_OBSERVED = 10
+
+NO_HOLES = "There are no holes: nothing to do."
+TOO_FEW = "Too few observed cells to tell whether there is low-rank structure."
+LOW_RANK = "Held-out cells are predicted better than by row and column effects: the table has low-rank structure."
+NO_STRUCTURE = "The data shows no low-rank structure: the completion is no better than {}."
+BASELINES = {"means": "column means", "effects": "row and column effects"}
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """One method fitted to one set of observations: a scaling, and a low-rank part if there is one."""
+
+    scaling: Scaling
+    model: Solution | None = None
+    result: RESULTS = RESULTS.converged
+
+    @property
+    def rank(self) -> int:
+        """The rank of the low-rank part, 0 if there is none."""
+        return self.model.rank if self.model else 0
+
+    def values(self) -> np.ndarray:
+        """The completed matrix, in the table's units."""
+        return self.scaling.restore(np.asarray(self.model.matrix) if self.model else np.zeros((1, 1)))
+
+    def predict(self, problem: Completion) -> np.ndarray:
+        """Predictions at the observed places of a problem, in the table's units."""
+        return self.scaling.predict(self.model.matrix if self.model else np.zeros(problem.shape), problem)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a table without empty rows or columns.
+
+    values: the completed matrix. method: what was used in the end. low_rank: whether the low-rank part
+    predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
+    too little to hold out. candidates: what was tried, best first. steps_tried: (steps, held-out errors) of
+    trained methods.
+    """
+
+    values: np.ndarray
+    method: str
+    verdict: str
+    result: RESULTS
+    fitted: Fitted | None = None
+    holdout: Holdout | None = None
+    candidates: tuple[Candidate, ...] = ()
+    warnings: tuple[str, ...] = ()
+    low_rank: bool = False
+    steps_tried: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a table is to be completed; `step` is told, in a few words, what is going on."""
+
+    method: str
+    holdout: float
+    key: int
+    max_rank: int | None
+    step: Callable[[str], None]
+
+    def run(self, values: np.ndarray) -> Outcome:
+        """The outcome for an (n, p) array with NaN for holes, every row and column observed somewhere."""
+        if not np.isnan(values).any():
+            return Outcome(values, "none", NO_HOLES, RESULTS.explained)
+        problem = Completion.from_dense(values)
+        try:
+            kept, held = self._set_aside(problem)
+        except ValueError as error:
+            return self._without_estimate(problem, str(error))
+        means, effects = baseline(kept, "means"), baseline(kept, "effects")
+        trial, refit, candidates, tried = self._fit(kept)
+        report = Holdout.of(held, trial.predict(held), means.predict(held), effects.predict(held), means.scaling)
+        better, method = report.beaten(), self.method
+        if method == "auto":
+            method = "greedy" if better and trial.rank else report.better_baseline()
+            if method != "greedy":
+                report = replace(report, predicted=report.baseline(method))
+                refit = lambda whole: baseline(whole, method)  # noqa: E731
+        self.step("refit on all observed cells")
+        final = refit(problem)
+        low_rank = better and final.rank > 0
+        verdict = LOW_RANK if low_rank else NO_STRUCTURE.format(BASELINES[report.better_baseline()])
+        return Outcome(
+            final.values(), method, verdict, final.result, final, report, candidates, (), low_rank, tried
+        )
+
+    def _set_aside(self, problem: Completion) -> tuple[Completion, Completion]:
+        if self.holdout == 0:
+            raise ValueError("no cells were held out")
+        if problem.size < LEAST_OBSERVED:
+            raise ValueError(f"only {problem.size} cells are observed")
+        return problem.split(self.holdout, as_generator(self.key))
+
+    def _without_estimate(self, problem: Completion, why: str) -> Outcome:
+        method = self.method if self.method in BASELINES else "effects"
+        final = baseline(problem, method)
+        warnings = [f"no error estimate: {why}"]
+        if method != self.method:
+            warnings.append("no rank can be chosen; row and column effects were used")
+        return Outcome(final.values(), method, TOO_FEW, final.result, final, warnings=tuple(warnings))
+
+    def _fit(
+        self, kept: Completion
+    ) -> tuple[Fitted, Callable[[Completion], Fitted], tuple[Candidate, ...], tuple[np.ndarray, np.ndarray] | None]:
+        """The method fitted to the kept observations, how to fit it to others alike, and what was tried."""
+        if self.method in BASELINES:
+            return baseline(kept, self.method), lambda whole: baseline(whole, self.method), (), None
+        candidates = tuple(choose(kept, self.key, self.holdout, self.max_rank, self.step))
+        if self.method in ("auto", "greedy"):
+            return (
+                greedy(kept, candidates[0], self.key), lambda whole: greedy(whole, candidates[0], self.key),
+                candidates, None,
+            )  # fmt: skip
+        scaling = candidates[0].scaling
+        self.step(f"train {self.method}")
+        steps, times, errors = trained.best_stop(
+            SCALINGS[scaling](kept).standardize(kept), self.method, self.key, self.holdout, self._training
+        )
+
+        def train(whole: Completion) -> Fitted:
+            made = SCALINGS[scaling](whole)
+            model = trained.train(made.standardize(whole), self.method, self.key, steps, self._training)
+            return Fitted(made, model, chosen_by_holdout(model.result))
+
+        return train(kept), train, candidates, (times, errors)
+
+    def _training(self, now: int, limit: int) -> None:
+        self.step(f"train {self.method}: step {now} of {limit}")
+
+
+def greedy(problem: Completion, candidate: Candidate, key: int) -> Fitted:
+    """A greedy candidate fitted to all observations of a problem."""
+    scaling, model = fit(problem, candidate, key)
+    return Fitted(scaling, model, chosen_by_holdout(model.result))
+
+
+def baseline(problem: Completion, method: str) -> Fitted:
+    """Column means, or row and column effects."""
+    return Fitted(SCALINGS["centred" if method == "means" else "effects"](problem))
+
+
+def chosen_by_holdout(result: RESULTS) -> RESULTS:
+    """A limit that held-out error has set is reported as such."""
+    return RESULTS.holdout_stopped if result in (RESULTS.max_rank, RESULTS.max_steps) else result

@@ -1,0 +1,164 @@
+"""`complete`: recovery, honesty where there is nothing to recover, and tables at their edges."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rankwise as rw
+from rankwise.estimators.scaling import SCALINGS, remove_effects
+from rankwise.results import RESULTS
+
+RNG = np.random.default_rng
+
+
+def holed(matrix, share, seed=0):
+    table = np.array(matrix, float)
+    table[RNG(seed).random(table.shape) < share] = np.nan
+    return table
+
+
+LOW_RANK = rw.low_rank((60, 25), 2, key=0).dense() * np.geomspace(1, 1e3, 25)
+
+
+def test_an_exactly_low_rank_table_comes_back_exactly():
+    table = holed(LOW_RANK, 0.4)
+    done = rw.complete(table)
+    assert (done.method, done.rank, done.result, done.low_rank) == ("greedy", 2, RESULTS.explained, True)
+    np.testing.assert_allclose(done.matrix, LOW_RANK, rtol=1e-6, atol=1e-6)
+    seen = ~np.isnan(table)
+    np.testing.assert_array_equal(done.matrix[seen], table[seen])
+    assert done.holdout_rmse < 1e-6 * done.holdout_rmse_column_means
+
+
+def test_rank_and_error_are_found_under_noise():
+    noise = 0.1
+    clean = rw.low_rank((120, 40), 3, key=1).dense()
+    done = rw.complete(holed(clean + noise * RNG(2).standard_normal(clean.shape), 0.2))
+    assert done.rank in (3, 4)
+    holes = np.isnan(done.table.values)
+    true_error = np.sqrt(np.mean((done.matrix - clean)[holes] ** 2))
+    # The held-out cells carry noise of their own.
+    assert np.hypot(true_error, noise) == pytest.approx(done.holdout_rmse, rel=0.25)
+    assert true_error < 0.6 * noise
+
+
+def test_noise_alone_is_said_to_have_no_structure():
+    done = rw.complete(holed(RNG(3).standard_normal((80, 20)), 0.2))
+    assert (done.low_rank, done.rank) == (False, 0)
+    assert done.method in ("means", "effects")
+    assert "no low-rank structure" in done.verdict
+
+
+def test_row_and_column_effects_are_found():
+    rows, cols = RNG(4).standard_normal((50, 1)), 5 * RNG(5).standard_normal((1, 12))
+    table = holed(rows + cols + 0.05 * RNG(6).standard_normal((50, 12)), 0.2)
+    done = rw.complete(table, method="effects")
+    assert done.holdout_rmse < 0.1 < done.holdout_rmse_column_means
+    assert rw.complete(table).holdout_rmse < 0.1
+
+
+@pytest.mark.parametrize("method", ["deep", "ratio"])
+def test_trained_methods_recover_too(method, monkeypatch):
+    monkeypatch.setattr("rankwise.estimators.trained.MAX_STEPS", 4000)
+    done = rw.complete(holed(rw.low_rank((30, 20), 2, key=7).dense(), 0.3), method=method)
+    assert done.method == method
+    assert done.holdout_rmse < 0.35 * done.holdout_rmse_column_means
+
+
+def test_same_key_same_completion_and_another_key_another_holdout():
+    table = holed(LOW_RANK + RNG(8).standard_normal(LOW_RANK.shape), 0.3)
+    one, two, other = rw.complete(table), rw.complete(table), rw.complete(table, key=1)
+    np.testing.assert_array_equal(one.matrix, two.matrix)
+    assert one.holdout_rmse == two.holdout_rmse != other.holdout_rmse
+
+
+def test_frames_come_back_as_frames():
+    frame = pd.DataFrame(holed(LOW_RANK[:, :5], 0.2), columns=list("abcde"))
+    frame.insert(2, "name", [f"r{i}" for i in range(len(frame))])
+    frame.index = pd.Index(range(10, 10 + len(frame)), name="site")
+    done = rw.complete(frame)
+    assert list(done.frame.columns) == list(frame.columns)
+    assert not done.frame.drop(columns="name").isna().any().any()
+    pd.testing.assert_index_equal(done.frame.index, frame.index)
+    pd.testing.assert_series_equal(done.frame["name"], frame["name"])
+
+
+def test_empty_rows_and_columns_stay_holes_unless_asked():
+    table = holed(LOW_RANK, 0.2)
+    table[3], table[:, 4] = np.nan, np.nan
+    done = rw.complete(table)
+    assert done.empty_rows == ("4",)
+    assert done.empty_columns == ("c5",)
+    assert np.isnan(done.matrix[3]).all()
+    assert np.isnan(done.matrix[:, 4]).all()
+    assert np.isnan(done.matrix).sum() == 60 + 25 - 1
+    assert np.isfinite(rw.complete(table, fill_empty=True).matrix).all()
+
+
+def test_denoise_replaces_observed_cells():
+    clean = rw.low_rank((100, 30), 2, key=9).dense()
+    noisy = holed(clean + 0.2 * RNG(10).standard_normal(clean.shape), 0.1)
+    seen = ~np.isnan(noisy)
+    smooth = rw.complete(noisy, denoise=True).matrix
+    assert np.mean((smooth - clean)[seen] ** 2) < 0.5 * np.mean((noisy - clean)[seen] ** 2)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [[1.0, 2.0], [3.0, np.nan]],
+        [[1.0, np.nan]] * 3,
+        np.where(np.eye(30, 8) > 0, np.nan, 7.0),
+        np.where(np.eye(30, 8) > 0, np.nan, np.arange(8.0)),
+        holed(1e200 * LOW_RANK, 0.2),
+        holed(1e-200 * LOW_RANK, 0.2),
+        holed(np.outer(np.arange(1, 31), np.arange(1, 9)), 0.1),
+        holed(LOW_RANK, 0.2).astype(np.float32),
+        holed(np.hstack([LOW_RANK, np.ones((60, 1))]), 0.2),
+    ],
+    ids=["2x2", "column of holes", "constant", "constant columns", "huge", "tiny", "rank one", "float32", "one constant"],
+)
+def test_edges_are_filled_with_finite_numbers(table):
+    array = np.asarray(table)
+    done = rw.complete(array)
+    fillable = np.broadcast_to(~np.isnan(array).all(axis=0), array.shape)
+    assert np.isfinite(done.matrix[fillable]).all()
+    assert done.matrix.dtype == array.dtype
+
+
+def test_nothing_to_do_and_nothing_to_learn():
+    done = rw.complete(np.eye(3))
+    np.testing.assert_array_equal(done.matrix, np.eye(3))
+    assert done.method == "none"
+    with pytest.raises(ValueError, match="no observed cell"):
+        rw.complete(np.full((3, 3), np.nan))
+
+
+def test_scalings_restore_what_they_took():
+    problem = rw.Completion.from_dense(holed(LOW_RANK + 5, 0.3))
+    for fit in SCALINGS.values():
+        scaling = fit(problem)
+        standardized = scaling.standardize(problem)
+        z = np.zeros(problem.shape)
+        z[problem.rows, problem.cols] = standardized.values
+        np.testing.assert_allclose(scaling.restore(z)[problem.rows, problem.cols], problem.values)
+
+
+def test_row_effects_are_shrunk_to_nothing_when_there_are_none():
+    problem = rw.Completion.from_dense(holed(RNG(11).standard_normal((400, 6)), 0.2))
+    assert np.abs(remove_effects(problem).effects).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "gredy"}, "did you mean 'greedy'"),
+        ({"holdout": 1.0}, "holdout must be"),
+        ({"holdout": 0.0}, "holdout must be above 0"),
+        ({"key": -1}, "key must be"),
+        ({"max_rank": 0}, "max_rank must be"),
+    ],
+)
+def test_refusals(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        rw.complete(holed(LOW_RANK, 0.1), **arguments)
