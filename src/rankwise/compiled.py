@@ -19,7 +19,6 @@ from rankwise.keys import as_jax_key
 from rankwise.measures import MEASURES
 from rankwise.plain import register
 from rankwise.problems import Problem
-from rankwise.problems.completion import MaskedCompletion
 from rankwise.results import RESULTS
 from rankwise.solvers import Solver
 
@@ -170,6 +169,7 @@ def run(
 ) -> list[Run]:
     """Every run of a batch, in groups of a size that suits the machine, as many groups at once as it has cores."""
     register()
+    members = members._replace(problems=[problem.compiled() for problem in members.problems])
     with precision(members.problems[0].dtype):
         _refuse_mixtures(members)
         size = _group_size(members)
@@ -204,7 +204,7 @@ def run_group(
     many, dtype = members.count, members.problems[0].dtype
     axes = Axes(*(0 if len(items) > 1 else None for items in members[:3])) if many > 1 else None
     with precision(dtype):
-        problem = _stack([_cast(p.compiled(), dtype) for p in members.problems])
+        problem = _stack([_cast(p, dtype) for p in members.problems])
         solver = _stack([_cast(s, dtype) for s in members.solvers])
         shown = _stack([_cast(Data(d.heldout and d.heldout.compiled(), d.truth), dtype) for d in members.data])
         carry = _begin(problem, solver, members.keys, members.states, axes, many)
@@ -217,15 +217,15 @@ def run_group(
             if halt.is_set():
                 break
         final = jax.device_get((carry, matrices(solver, carry.state, axes)))
-    return [_unpack(final, rows, checkpoints, None if axes is None else i) for i in range(many)]
+    return [_unpack(final, rows, track, checkpoints, None if axes is None else i) for i in range(many)]
 
 
 def _refuse_mixtures(members: Members) -> None:
     """Raise a ValueError if the members differ in more than numbers."""
     if len({jax.tree.structure(s) for s in members.solvers}) > 1:
         raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
-    if len({(type(p), p.shape, p.dtype) for p in members.problems}) > 1:
-        raise ValueError("the problems of a batch must be of one kind, shape and precision")
+    if len({(type(p), p.shape, p.values.shape, p.dtype) for p in members.problems}) > 1:
+        raise ValueError("the problems of a batch must be of one kind, size and precision")
     if members.states is not None and len({now for _, now in members.states}) > 1:
         raise ValueError("a batch can only go on from states that are all at the same step")
 
@@ -234,9 +234,8 @@ def _group_size(members: Members) -> int:
     """All runs at once on an accelerator; on a CPU as many as stay in a core's cache, spread over the cores."""
     if jax.default_backend() != "cpu":
         return members.count
-    solver, shape, dtype = members.solvers[0], members.problems[0].shape, members.problems[0].dtype
-    layout = MaskedCompletion(np.zeros(shape, dtype), np.zeros(shape, dtype))
-    state = jax.eval_shape(lambda: solver.init(layout, jax.random.key(0)))
+    solver, problem = members.solvers[0], members.problems[0]
+    state = jax.eval_shape(lambda: solver.init(problem, jax.random.key(0)))
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     spread = -(-members.count // (os.cpu_count() or 1))
     return int(min(max(CACHE // held, 1), spread))
@@ -276,13 +275,15 @@ def _stack(items: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *items)
 
 
-def _unpack(final: tuple[Carry, Any], rows: list[Any], checkpoints: np.ndarray, i: int | None) -> Run:
+def _unpack(
+    final: tuple[Carry, Any], rows: list[Any], track: tuple[str, ...], checkpoints: np.ndarray, i: int | None
+) -> Run:
     """The i-th run of a batch, its history cut where it stopped."""
     carry, matrix = final if i is None else jax.tree.map(lambda leaf: leaf[i] if np.ndim(leaf) else leaf, final)
     axis = () if i is None else (slice(None), i)
     times = np.concatenate([steps if i is None else steps[:, i] for steps, _ in rows])[: len(checkpoints)]
     kept = np.searchsorted(times, carry.steps) + 1 if len(times) else 0
     records = {
-        name: np.concatenate([row[name][axis] if axis else row[name] for _, row in rows])[:kept] for name in rows[0][1]
+        name: np.concatenate([row[name][axis] if axis else row[name] for _, row in rows])[:kept] for name in track
     }
     return Run(matrix, int(carry.code), int(carry.steps), times[:kept], records, (carry.state, int(carry.steps)))

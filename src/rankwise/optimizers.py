@@ -39,7 +39,8 @@ class Optimizer(Plain):
         object.__setattr__(self, "name", name)
         rate = float(learning_rate) if isinstance(learning_rate, int) else learning_rate
         object.__setattr__(self, "learning_rate", rate)
-        object.__setattr__(self, "settings", tuple(sorted(given.items())))
+        numbers = {k: float(v) if isinstance(v, int) and k != "memory_size" else v for k, v in given.items()}
+        object.__setattr__(self, "settings", tuple(sorted(numbers.items())))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """The optax transformation."""

@@ -14,6 +14,8 @@ class RESULTS(Enum):
         "The gradient vanishes: this is a stationary point. If the loss is not small, start larger or elsewhere."
     )
     noise_level = "The residual has reached the noise level given; fitting further would fit noise."
+    closed_form = "Means and effects are computed at once: there was nothing to iterate."
+    no_holes = "There was no hole to fill."
     holdout_stopped = (
         "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
     )
@@ -24,8 +26,8 @@ class RESULTS(Enum):
         "More observations, a ridge or a held-out rank choice are needed."
     )
     stalled = (
-        "No further rank-one term reduces the loss: a local minimum of the factors. Another key, or a small ridge, "
-        "may pass it."
+        "No further rank-one term reduces the loss: a local minimum of the factors. A small ridge, more "
+        "observations or another solver may pass it."
     )
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 Array = Any
@@ -62,3 +64,10 @@ def nuclear_frobenius_ratio(sigma: Array) -> Array:
     xp = array_namespace(sigma)
     norm = frobenius_norm(sigma)
     return xp.sum(sigma) / xp.where(norm > 0, norm, xp.ones_like(norm))
+
+
+def root_mean_square(numbers: Any) -> float:
+    """The root of the mean of squares, in float64, safe from overflow and underflow; 0 for no numbers."""
+    values = np.asarray(numbers, np.float64)
+    top = float(np.max(np.abs(values))) if values.size else 0.0
+    return top * float(np.sqrt(np.mean((values / top) ** 2))) if 0 < top < math.inf else top

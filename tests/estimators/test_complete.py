@@ -59,10 +59,10 @@ def test_row_and_column_effects_are_found():
 
 @pytest.mark.parametrize("method", ["deep", "ratio"])
 def test_trained_methods_recover_too(method, monkeypatch):
-    monkeypatch.setattr("rankwise.estimators.trained.MAX_STEPS", 4000)
+    monkeypatch.setattr("rankwise.estimators.trained.MAX_STEPS", 12_000)
     done = rw.complete(holed(rw.low_rank((30, 20), 2, key=7).dense(), 0.3), method=method)
     assert done.method == method
-    assert done.holdout_rmse < 0.35 * done.holdout_rmse_column_means
+    assert done.holdout_rmse < 0.01 * done.holdout_rmse_column_means
 
 
 def test_same_key_same_completion_and_another_key_another_holdout():

@@ -29,7 +29,7 @@ METHODS: dict[str, str] = {
 LEAST_OBSERVED = 10
 
 NO_HOLES = "There are no holes: nothing to do."
-TOO_FEW = "Too few observed cells to tell whether there is low-rank structure."
+UNKNOWN = "No error estimate, so nothing can be said about low-rank structure."
 LOW_RANK = "Held-out cells are predicted better than by row and column effects: the table has low-rank structure."
 NO_STRUCTURE = "The data shows no low-rank structure: the completion is no better than {}."
 BASELINES = {"means": "column means", "effects": "row and column effects"}
@@ -41,7 +41,7 @@ class Fitted:
 
     scaling: Scaling
     model: Solution | None = None
-    result: RESULTS = RESULTS.converged
+    result: RESULTS = RESULTS.closed_form
 
     @property
     def rank(self) -> int:
@@ -92,7 +92,7 @@ class Task:
     def run(self, values: np.ndarray) -> Outcome:
         """The outcome for an (n, p) array with NaN for holes, every row and column observed somewhere."""
         if not np.isnan(values).any():
-            return Outcome(values, "none", NO_HOLES, RESULTS.explained)
+            return Outcome(values, "none", NO_HOLES, RESULTS.no_holes)
         problem = Completion.from_dense(values)
         try:
             kept, held = self._set_aside(problem)
@@ -128,7 +128,7 @@ class Task:
         warnings = [f"no error estimate: {why}"]
         if method != self.method:
             warnings.append("no rank can be chosen; row and column effects were used")
-        return Outcome(final.values(), method, TOO_FEW, final.result, final, warnings=tuple(warnings))
+        return Outcome(final.values(), method, UNKNOWN, final.result, final, warnings=tuple(warnings))
 
     def _fit(
         self, kept: Completion

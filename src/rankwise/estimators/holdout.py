@@ -8,6 +8,7 @@ import numpy as np
 
 from rankwise.estimators.scaling import Scaling
 from rankwise.problems import Completion
+from rankwise.spectrum import root_mean_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Holdout:
 
     def rmse(self, predicted: np.ndarray, standardized: bool = False) -> float:
         """Root mean square error, in the table's units or in column standard deviations."""
-        return float(np.sqrt(np.mean(self._errors(predicted, standardized) ** 2)))
+        return root_mean_square(self._errors(predicted, standardized))
 
     def better_baseline(self) -> str:
         """"means" or "effects", whichever predicts better in column standard deviations."""

@@ -60,10 +60,11 @@ def choose(
             tried[scaling, ridge_share] = _try(problem, scaling, ridge_share, key, share, max_rank)
         return tried[scaling, ridge_share]
 
-    plain = min((attempt(scaling, 0.0) for scaling in ("scaled", "centred")), key=lambda one: one.error)
-    if plain.error <= EXACT:
-        return [plain]
-    if plain.error > LITTLE:
+    plain = [attempt(scaling, 0.0) for scaling in ("scaled", "centred")]
+    for one in plain:
+        if one.error <= EXACT:
+            return [one]
+    if min(one.error for one in plain) > LITTLE:
         for scaling in ("scaled", "centred"):
             step(f"{scaling}, exact fit")
             exact = _exact(problem, scaling, key, max_rank)

@@ -19,6 +19,7 @@ from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_gradient import descend_factors
 from rankwise.solvers.factor_least_squares import fit_factors
+from rankwise.spectrum import root_mean_square
 
 # Up to so many entries a dense decomposition is faster than an iterative one.
 DENSE_ENTRIES = 40_000
@@ -138,7 +139,7 @@ class Greedy(Solver):
 
     def step(self, problem: Problem, state: Growth) -> Growth:
         """One rank more; or, once growth has stopped with observations held out, the refit to all of them."""
-        if state.verdict is not RESULTS.running:
+        if state.held is not None and state.verdict is not RESULTS.running:
             return self._refit(problem, state)
         matrix, inner_steps = self._fit(state)
         grown = self._assess(matrix, state.kept, state.held, state.path, inner_steps)
@@ -146,8 +147,11 @@ class Greedy(Solver):
 
     def outcome(self, problem: Problem, state: Growth) -> RESULTS:
         """Why to stop, or running."""
-        pending = state.held is not None and not state.refitted
-        return RESULTS.running if pending else state.verdict
+        if state.held is not None and not state.refitted:
+            return RESULTS.running
+        # The limits may have been raised since: only a limit's verdict can change.
+        limited = state.verdict is RESULTS.max_rank and not state.refitted
+        return self._verdict(state.kept, state.path) if limited else state.verdict
 
     def matrix(self, state: Growth) -> LowRank:
         """The present matrix."""
@@ -242,11 +246,6 @@ def degrees_of_freedom(rank: int, shape: tuple[int, int], symmetric: bool = Fals
     """The dimension of the matrices of a rank: r (d1 + d2 - r), or r d - r (r - 1) / 2 if symmetric."""
     d1, d2 = shape
     return rank * d1 - rank * (rank - 1) // 2 if symmetric else rank * (d1 + d2 - rank)
-
-
-def root_mean_square(numbers: np.ndarray) -> float:
-    """The root of the mean of squares, in float64."""
-    return float(np.sqrt(np.mean(np.asarray(numbers, float) ** 2)))
 
 
 def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tuple[float, np.ndarray, np.ndarray]:

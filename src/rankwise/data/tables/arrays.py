@@ -12,7 +12,9 @@ import scipy.io
 import scipy.sparse
 
 from rankwise.data.tables.base import Filled, Source, Table, floats, make_table
+from rankwise.data.tables.matrix_market import read_matrix_market
 
+FORMAT_NAMES = {"npy": ".npy", "npz": ".npz", "mtx": "Matrix Market"}
 KEYS = ("X", "arr_0")
 # Stands for the arrays that together are a SciPy sparse matrix.
 SPARSE = "\0sparse"
@@ -85,12 +87,12 @@ def read_matrix(data: bytes, name: str, format: str) -> Table:
             key, rest = _choose(file)
             array = scipy.sparse.load_npz(file) if key == SPARSE else np.load(file, allow_pickle=False)[key]
         else:
-            array = np.load(file, allow_pickle=False) if format == "npy" else scipy.io.mmread(file)
+            array = _from_npy(file) if format == "npy" else read_matrix_market(data)
     except MemoryError:
         raise
     except Exception as error:  # the readers raise many kinds on broken bytes
         words = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"{name} is not a readable {format} file: {words}") from error
+        raise ValueError(f"{name} is not a readable {FORMAT_NAMES[format]} file: {words}") from error
     return from_array(array, name, format, "arr_0" if key == SPARSE else key, rest)
 
 
@@ -141,6 +143,13 @@ def _from_objects(data: np.ndarray, name: str) -> np.ndarray:
         return np.where(np.equal(data, None), np.nan, data).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} holds something that is not a number: {error}") from error
+
+
+def _from_npy(file: BinaryIO) -> np.ndarray:
+    if file.read(6) != b"\x93NUMPY":
+        raise ValueError("it does not begin as one")
+    file.seek(0)
+    return np.load(file, allow_pickle=False)
 
 
 def _choose(file: BinaryIO) -> tuple[str, tuple[tuple[zipfile.ZipInfo, bytes], ...]]:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.arrow import replace_numbers
+from rankwise.data.tables.arrow import numbers_of, replace_numbers
 from rankwise.data.tables.base import Filled, Source, Table, make_table
 
 
 @dataclass(frozen=True, eq=False)
 class Frame(Source):
-    """A narwhals data frame and the names of its numeric columns."""
+    """A narwhals data frame and the positions of its numeric columns."""
 
     frame: Any
-    numeric: tuple[str, ...]
+    numeric: tuple[int, ...]
     format: str = "parquet"
 
     def write(self, filled: Filled, file: BinaryIO) -> None:
         """As Parquet."""
-        from rankwise.data.tables.arrow import write_arrow
-
-        write_arrow(self.arrow(filled), "parquet", file)
+        self.write_as("parquet", filled, file)
 
     def arrow(self, filled: Filled) -> Any:
         """The frame as an Arrow table with the new numbers in place."""
@@ -37,59 +34,86 @@ class Frame(Source):
         import narwhals as nw
 
         changed = [k for k in range(len(self.numeric)) if filled.take[:, k].any()]
-        if "pandas" in sys.modules and isinstance(self.frame.to_native(), sys.modules["pandas"].DataFrame):
+        if _is_pandas(self.frame):
             return self._pandas(filled, changed)
-        arrow = self.frame.to_arrow()
+        arrow, schema = self.frame.to_arrow(), self.frame.schema
         columns = []
         for k in changed:
-            name = self.numeric[k]
-            new = replace_numbers(arrow.column(name), filled.values[:, k], filled.take[:, k])
+            name = self.frame.columns[self.numeric[k]]
+            new = replace_numbers(arrow.column(self.numeric[k]), filled.values[:, k], filled.take[:, k])
             backend = self.frame.implementation
-            series = nw.new_series(name, new.to_pylist(), self.frame.schema[name], backend=backend)
-            columns.append(series)
+            columns.append(nw.new_series(name, new.to_pylist(), schema[name], backend=backend))
         return self.frame.with_columns(*columns).to_native()
 
     def _pandas(self, filled: Filled, changed: list[int]) -> Any:
         frame = self.frame.to_native().copy()
         for k in changed:
-            column = frame[self.numeric[k]]
+            j = self.numeric[k]
+            new = frame.iloc[:, j].copy()
             take, values = filled.take[:, k], filled.values[:, k]
-            integer = "int" in str(column.dtype).lower()
-            new = column.copy()
+            integer = "int" in str(new.dtype).lower()
             new[take] = np.round(values[take]).astype(np.int64) if integer else values[take]
-            frame[self.numeric[k]] = new.astype(column.dtype)
+            frame.isetitem(j, new.astype(frame.dtypes.iloc[j]))
         return frame
 
 
 def is_frame(X: Any) -> bool:  # noqa: N803
-    """Whether narwhals takes the object for an eager data frame."""
+    """Whether narwhals takes the object for a data frame.
+
+    Raises:
+        ValueError: on a lazy one.
+    """
     import narwhals as nw
 
-    return isinstance(nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame)
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise ValueError("a lazy frame has no cells yet: collect it first")
+    return isinstance(frame, nw.DataFrame)
 
 
 def from_frame(X: Any) -> Table:  # noqa: N803
     """A table from a data frame: its numeric columns; row labels from a pandas index or the first other column.
 
     Raises:
-        ValueError: if there is no numeric column, two share a name, or a cell is infinite (named).
+        ValueError: if there is no numeric column, or a cell is infinite (named).
     """
     import narwhals as nw
-    from narwhals.exceptions import DuplicateError
 
-    try:
-        frame = nw.from_native(X, eager_only=True)
-        schema = frame.schema
-    except DuplicateError as error:
-        raise ValueError(f"the frame has two columns of one name: {str(error).splitlines()[0]}") from error
-    numeric = tuple(name for name, kind in schema.items() if kind.is_numeric() and not kind.is_decimal())
-    others = [name for name in schema if name not in numeric]
-    columns = [frame[name].cast(_kind(schema[name])).to_numpy() for name in numeric]
+    frame = nw.from_native(X, eager_only=True)
+    every = _columns(frame)
+    numeric = tuple(j for j, (_, column) in enumerate(every) if _is_numeric(column.dtype))
+    others = [column for _, column in every if not _is_numeric(column.dtype)]
+    arrow = None if _is_pandas(frame) else frame.to_arrow()
+    columns = [
+        every[j][1].cast(_kind(every[j][1].dtype)).to_numpy() if arrow is None else numbers_of(arrow.column(j))
+        for j in numeric
+    ]
     values = np.column_stack(columns) if columns else np.zeros((len(frame), 0))
     index = nw.maybe_get_index(frame)
-    labels = index if index is not None else frame[others[0]].to_list() if others else None
+    labels = index if index is not None else others[0].to_list() if others else None
     rows = tuple(str(label) for label in labels) if labels is not None else None
-    return make_table(np.asarray(values), rows, tuple(map(str, numeric)), Frame(frame, numeric), "the frame")
+    names = tuple(str(every[j][0]) for j in numeric)
+    return make_table(values, rows, names, Frame(frame, numeric), "the frame")
+
+
+def _columns(frame: Any) -> list[tuple[Any, Any]]:
+    """Names and columns by position: pandas allows names that are numbers, tuples, or equal."""
+    import narwhals as nw
+
+    if not _is_pandas(frame):
+        return [(column.name, column) for column in frame.iter_columns()]
+    native = frame.to_native()
+    return [
+        (name, nw.from_native(native.iloc[:, j].rename(str(j)), series_only=True)) for j, name in enumerate(native)
+    ]
+
+
+def _is_pandas(frame: Any) -> bool:
+    return frame.implementation.is_pandas()
+
+
+def _is_numeric(kind: Any) -> bool:
+    return kind.is_numeric() and not kind.is_decimal()
 
 
 def _kind(dtype: Any) -> Any:
