@@ -11,7 +11,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from rankwise.data.tables.base import Filled, Source, Table, floats, make_table
+from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge
 from rankwise.data.tables.matrix_market import read_matrix_market
 
 FORMAT_NAMES = {"npy": ".npy", "npz": ".npz", "mtx": "Matrix Market"}
@@ -128,6 +128,7 @@ def _from_sparse(stored: Any, name: str) -> np.ndarray:
     _refuse_words(stored, name)
     if len(stored.shape) != 2:
         raise ValueError(f"{name} has {len(stored.shape)} dimensions, a table has two")
+    refuse_huge(*stored.shape, name)
     rows, cols = stored.coords
     cells, count = np.unique(rows.astype(np.int64) * stored.shape[1] + cols, return_counts=True)
     if (count > 1).any():

@@ -9,6 +9,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 
+# Tables are held dense, several times over; what is larger would end without a word, for want of memory.
+MOST_CELLS = 2**29
+
+
 class Source(ABC):
     """Where a table came from, and how it goes back: one class per kind of file or object."""
 
@@ -69,6 +73,12 @@ def refuse_infinities(values: np.ndarray, rows: tuple[str, ...], columns: tuple[
     if len(infinite):
         i, j = infinite[0]
         raise ValueError(f"{name}: the cell in row {rows[i]!r}, column {columns[j]!r} is infinite")
+
+
+def refuse_huge(rows: int, columns: int, name: str) -> None:
+    """Raise a ValueError if a table whose holes are not stored has more cells than `MOST_CELLS`."""
+    if rows * columns > MOST_CELLS:
+        raise ValueError(f"{name}: {rows} x {columns} cells are too many, at most {MOST_CELLS} can be filled")
 
 
 def numbered(count: int, prefix: str = "") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.arrow import Arrow, numbers_of, replace_numbers, write_arrow
-from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.base import Filled, Source, Table, make_table, refuse_huge
 from rankwise.data.tables.text import TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
 
@@ -140,6 +140,7 @@ def _pivot(
 ) -> Table:  # fmt: skip
     labels, names = tuple(dict.fromkeys(rows)), tuple(dict.fromkeys(columns))
     row_at, column_at = ({label: k for k, label in enumerate(every)} for every in (labels, names))
+    refuse_huge(len(labels), len(names), name)
     lines = np.full((len(labels), len(names)), -1)
     values = np.full(lines.shape, np.nan, numbers.dtype)
     for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
