@@ -19,7 +19,8 @@ from rankwise.data.tables import read_table, write_atomically
 from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
 from rankwise.loop import solve
 from rankwise.lowrank import LowRank
-from rankwise.optimizers import Optimizer
+from rankwise.measures import MEASURES
+from rankwise.optimizers import OPTIMIZERS, Optimizer
 from rankwise.penalties import PENALTIES
 from rankwise.problems import PROBLEMS, Completion, Problem
 from rankwise.registry import look_up, nearest
@@ -57,7 +58,7 @@ def read_spec(path: str | Path) -> Spec:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return build_spec(given, Path(path).parent)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -66,15 +67,17 @@ def read_spec(path: str | Path) -> Spec:
 def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
     """The run that nested names and numbers describe; file names are relative to `folder`."""
     _refuse_unknown(given, ("problem", "solver", *RUN_KEYS), "")
-    problem, truth, heldout = _problem(dict(_section(given, "problem", "")), folder)
+    problem, truth, heldout = _problem(_table(_section(given, "problem", ""), "problem"), folder)
     solver = _from_registry(_section(given, "solver", ""), SOLVERS, "solver")
     arguments = {key: given[key] for key in RUN_KEYS if key in given}
+    for name in _words(arguments.get("track", []), "track"):
+        _known(name, {"train_loss": None, **MEASURES}, "track")
     return Spec(problem, solver, truth, heldout, arguments, dict(given))
 
 
 def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | None, Problem | None]:
     name = given.pop("name", "completion")
-    look_up(name, PROBLEMS, "problem")
+    _known(name, PROBLEMS, "problem.name")
     loss, holdout, dtype = given.pop("loss", "half_sum"), given.pop("holdout", 0), given.pop("dtype", "float64")
     if loss not in ("half_sum", "mean", "sum"):
         raise ValueError(f"problem.loss must be 'half_sum', 'mean' or 'sum', not {loss!r}")
@@ -84,6 +87,8 @@ def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | No
         problem, truth = _from_file(given, name, folder, dtype), None
     else:
         problem, truth = _synthetic(given, name, dtype)
+    if isinstance(holdout, bool) or not isinstance(holdout, int | float) or not 0 <= holdout < 1:
+        raise ValueError(f"problem.holdout must be a number at least 0 and below 1, not {holdout!r}")
     heldout = None
     if holdout:
         problem, heldout = problem.split(holdout, 0)
@@ -94,15 +99,19 @@ def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Pr
     _refuse_unknown(given, ("file", "long"), "problem.")
     if name != "completion":
         raise ValueError(f"problem.file holds a table to complete; problem {name!r} cannot be read from one")
-    long = given.get("long")
-    table = read_table(folder / given["file"], long=None if long is None else tuple(long))
+    if not isinstance(given["file"], str):
+        raise ValueError(f"problem.file must be a file name, not {given['file']!r}")
+    long = _words(given["long"], "problem.long") if "long" in given else None
+    if long is not None and len(long) != 3:
+        raise ValueError(f"problem.long must be three column names, for row, column and value, not {given['long']!r}")
+    table = read_table(folder / given["file"], long=None if long is None else (long[0], long[1], long[2]))
     return Completion.from_dense(table.values.astype(dtype))
 
 
 def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, LowRank]:
     make = observe if name == "completion" else sense
     settings = {key: value for key, value in given.items() if key != "truth"}
-    truth_given = dict(_section(given, "truth", "problem."))
+    truth_given = _table(_section(given, "truth", "problem."), "problem.truth")
     _refuse_unknown(truth_given, ("shape", "rank", "key", "kappa", "symmetric"), "problem.truth.")
     allowed = [key for key in inspect.signature(make).parameters if key not in ("truth", "dtype")]
     _refuse_unknown(settings, allowed, "problem.")
@@ -111,23 +120,21 @@ def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, L
             raise ValueError(f"problem.truth.{key} is missing")
     if "count" not in settings:
         raise ValueError("problem.count, the number of observations, is missing")
-    truth = _call(low_rank, {"key": 0, **truth_given, "shape": tuple(truth_given["shape"])}, "problem.truth")
+    shape = truth_given["shape"]
+    if not isinstance(shape, list | tuple) or len(shape) != 2:
+        raise ValueError(f"problem.truth.shape must be two numbers, not {shape!r}")
+    if not isinstance(truth_given.get("symmetric", False), bool):
+        raise ValueError(f"problem.truth.symmetric must be true or false, not {truth_given['symmetric']!r}")
+    truth = _call(low_rank, {"key": 0, **truth_given, "shape": tuple(shape)}, "problem.truth")
     return _call(make, {"key": 1, **settings, "truth": truth, "dtype": np.dtype(dtype)}, "problem"), truth
 
 
 def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
     """The registry's class of that name, its nested parts built likewise."""
-    if isinstance(given, str):
-        given = {"name": given}
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{path} must be a name or a table with one, not {given!r}")
-    settings = dict(given)
+    settings = {"name": given} if isinstance(given, str) else _table(given, path)
     if "name" not in settings:
         raise ValueError(f"{path}.name is missing{nearest('', registry)}")
-    try:
-        cls = look_up(settings.pop("name"), registry, path)
-    except ValueError as error:
-        raise ValueError(f"{path}.name: {error}") from error
+    cls = _known(settings.pop("name"), registry, f"{path}.name")
     _refuse_unknown(settings, inspect.signature(cls).parameters, f"{path}.")
     for key in settings:
         if key == "optimizer":
@@ -138,7 +145,10 @@ def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
 
 
 def _optimizer(given: Any, path: str) -> Optimizer:
-    settings = {"name": given} if isinstance(given, str) else dict(given)
+    settings = {"name": given} if isinstance(given, str) else _table(given, path)
+    if "name" not in settings:
+        raise ValueError(f"{path}.name is missing{nearest('', OPTIMIZERS)}")
+    _known(settings["name"], OPTIMIZERS, f"{path}.name")
     return _call(Optimizer, settings, path)
 
 
@@ -162,9 +172,29 @@ def _section(given: Mapping[str, Any], key: str, path: str) -> Any:
     return given[key]
 
 
-def _refuse_unknown(given: Any, known: Any, path: str) -> None:
+def _table(given: Any, path: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise ValueError(f"{path.rstrip('.')} must be a table of keys, not {given!r}")
+        raise ValueError(f"{path} must be a table of keys, not {given!r}")
+    return dict(given)
+
+
+def _words(given: Any, path: str) -> list[str]:
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise ValueError(f"{path} must be a list of names, not {given!r}")
+    return list(given)
+
+
+def _known(name: Any, registry: Mapping[str, Any], path: str) -> Any:
+    """The registry's entry of that name; the error has the path of the key."""
+    if not isinstance(name, str):
+        raise ValueError(f"{path} must be a name, not {name!r}")
+    try:
+        return look_up(name, registry, path.removesuffix(".name").rpartition(".")[2])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Any, path: str) -> None:
     for key in given:
         if key not in known:
             raise ValueError(f"{path}{key} is not a key{nearest(key, known)}")
