@@ -111,7 +111,12 @@ def test_new_numbers_do_not_compile_again():
 
     rw.solve(PROBLEM, DEEP, max_steps=20)
     before = advance._cache_size()
-    rw.solve(rw.observe(TRUTH, 61, key=9).mean(), DEEP.replace(optimizer=rw.Optimizer("adam", 3e-3)), key=5, max_steps=40)
+    rw.solve(
+        rw.observe(TRUTH, 61, key=9).mean(),
+        DEEP.replace(optimizer=rw.Optimizer("adam", 3e-3)),
+        key=5,
+        max_steps=40,
+    )
     assert advance._cache_size() == before
 
 

@@ -9,7 +9,14 @@ import pytest
 import rankwise as rw
 from rankwise.optimizers import OPTIMIZERS, SETTINGS
 
-RATES = {"adadelta": 10.0, "adagrad": 0.5, "lbfgs": 1.0, "gradient_descent": 0.1, "momentum": 0.02, "nesterov": 0.02}
+RATES = {
+    "adadelta": 10.0,
+    "adagrad": 0.5,
+    "lbfgs": 1.0,
+    "gradient_descent": 0.1,
+    "momentum": 0.02,
+    "nesterov": 0.02,
+}
 
 
 def objective(params):
@@ -25,9 +32,7 @@ def test_every_optimizer_finds_the_minimum_of_a_bowl(name):
     @jax.jit
     def step(params, state):
         value, grads = jax.value_and_grad(objective)(params)
-        updates, state = transformation.update(
-            grads, state, params, value=value, grad=grads, value_fn=objective
-        )
+        updates, state = transformation.update(grads, state, params, value=value, grad=grads, value_fn=objective)
         return optax.apply_updates(params, updates), state
 
     start = float(objective(params))

@@ -12,6 +12,8 @@ from .factorizations import Identity as Identity
 from .factorizations import Orthogonal as Orthogonal
 from .factorizations import Symmetric as Symmetric
 from .factorizations import Uniform as Uniform
+from .loop import solve as solve
+from .loop import solve_batch as solve_batch
 from .lowrank import LowRank as LowRank
 from .optimizers import Optimizer as Optimizer
 from .penalties import Frobenius as Frobenius
@@ -24,7 +26,5 @@ from .problems import Sensing as Sensing
 from .results import RESULTS as RESULTS
 from .solution import History as History
 from .solution import Solution as Solution
-from .loop import solve as solve
-from .loop import solve_batch as solve_batch
 from .solvers import GradientDescent as GradientDescent
 from .solvers import Greedy as Greedy

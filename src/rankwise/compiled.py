@@ -99,14 +99,14 @@ def advance(
         steps = jnp.where(running, stop, carry.steps)
         due = running & (stop % every == 0)
         code = lax.cond(
-            stop % every == 0, lambda: jnp.where(due, outcome(problem, solver, state), carry.code), lambda: carry.code
+            stop % every == 0,
+            lambda: jnp.where(due, outcome(problem, solver, state), carry.code),
+            lambda: carry.code,
         )
         return Carry(state, code, steps, stop)
 
     def to_checkpoint(carry: Carry, until: Any) -> tuple[Carry, Any]:
-        carry = lax.while_loop(
-            lambda c: (c.now < until) & jnp.any(c.code == RUNNING), lambda c: block(c, until), carry
-        )
+        carry = lax.while_loop(lambda c: (c.now < until) & jnp.any(c.code == RUNNING), lambda c: block(c, until), carry)
         return carry, (carry.steps, measure(problem, solver, data, carry.state))
 
     return lax.scan(to_checkpoint, carry, checkpoints)
@@ -156,12 +156,18 @@ class Members(NamedTuple):
 
     def part(self, index: range) -> Members:
         """Some of the runs."""
-        return Members(*(items if items is None or len(items) == 1 else items[index.start : index.stop] for items in self))
+        first, last = index.start, index.stop
+        return Members(*(_several(items, first, last) for items in self))  # pyright: ignore[reportArgumentType]
 
     @property
     def count(self) -> int:
         """How many runs there are."""
         return max(len(items) for items in self if items is not None)
+
+
+def _several(items: Any, first: int, last: int) -> Any:
+    """A slice of a sequence with an item per run; what is shared or absent as it is."""
+    return items if items is None or len(items) == 1 else items[first:last]
 
 
 def run(
@@ -242,7 +248,12 @@ def _group_size(members: Members) -> int:
 
 
 def _begin(
-    problem: Any, solver: Any, keys: Sequence[Any] | None, states: Sequence[tuple[Any, int]] | None, axes: Any, many: int
+    problem: Any,
+    solver: Any,
+    keys: Sequence[Any] | None,
+    states: Sequence[tuple[Any, int]] | None,
+    axes: Any,
+    many: int,
 ) -> Carry:
     if states is None:
         key_list = [as_jax_key(key) for key in keys or ()]

@@ -38,12 +38,12 @@ def as_jax_key(key: Any) -> Any:
     if _is_integer(key) and key >= 0:
         return jax.random.key(int(key))
     if isinstance(key, jax.Array):
-        return key if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+        return key if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     raise ValueError(f"key must be a non-negative int or a JAX key, not {key!r}")
 
 
 def _key_data(key: Any) -> Any:
     import jax
 
-    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(key) if typed else key

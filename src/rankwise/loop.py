@@ -85,6 +85,7 @@ def solve_batch(
     limit = solvers[0].default_steps if max_steps is None else max_steps
     if isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0:
         raise ValueError(f"max_steps must be a non-negative integer, not {limit!r}")
+    limit = int(limit)
     names = tuple(dict.fromkeys(("train_loss", *track)))
     compiled = solvers[0].driver == "compiled"
     measurable(names, {"heldout": data[0][0] is not None, "truth": data[0][1] is not None, "layers": compiled})

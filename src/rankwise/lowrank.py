@@ -50,7 +50,7 @@ class LowRank(Plain):
         return self.left.dtype
 
     @property
-    def T(self) -> LowRank:  # noqa: N802 (the field's name)
+    def T(self) -> LowRank:
         """The transpose."""
         return LowRank(self.right, self.left)
 

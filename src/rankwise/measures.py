@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from array_api_compat import array_namespace
@@ -105,7 +106,7 @@ def balancedness(layers: tuple[Array, ...]) -> Array:
     """
     xp = array_namespace(*layers)
     drift = [xp.zeros((), dtype=layers[0].dtype)]
-    for below, above in zip(layers[:-1], layers[1:], strict=True):
+    for below, above in pairwise(layers):
         drift.append(xp.linalg.matrix_norm(above.T @ above - below @ below.T))
     return xp.max(xp.stack(drift))
 
@@ -154,5 +155,3 @@ def measurable(names: tuple[str, ...], available: dict[str, bool]) -> None:
         if not available.get(needs, True):
             where = "a factorization into layers" if needs == "layers" else f"solve(..., {needs}=...)"
             raise ValueError(f"measure {name!r} needs {where}")
-
-

@@ -61,9 +61,7 @@ class GroupScale(NamedTuple):
     mean_square: Any
 
 
-def group_rmsprop(
-    learning_rate: Any, beta: float = 0.99, eps: float = 1e-4
-) -> optax.GradientTransformation:
+def group_rmsprop(learning_rate: Any, beta: float = 0.99, eps: float = 1e-4) -> optax.GradientTransformation:
     """RMSprop with one scalar for all parameters together, so that the direction stays the gradient's.
 
     q <- beta q + (1 - beta) sum over all layers of |gradient|_F^2;  step = -learning_rate /

@@ -16,9 +16,7 @@ class RESULTS(Enum):
     noise_level = "The residual has reached the noise level given; fitting further would fit noise."
     closed_form = "Means and effects are computed at once: there was nothing to iterate."
     no_holes = "There was no hole to fill."
-    holdout_stopped = (
-        "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
-    )
+    holdout_stopped = "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
     max_steps = "The step limit was reached. Pass the state back with a larger max_steps to go on."
     max_rank = "The rank limit was reached. Raise max_rank if the residual is still too large."
     underdetermined = (

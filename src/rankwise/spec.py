@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rankwise.data.synthetic import low_rank, observe, sense
-from rankwise.data.tables import read_table, write_atomically
+from rankwise.data.tables import read_table, write_together
 from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
 from rankwise.loop import solve
 from rankwise.lowrank import LowRank
@@ -27,6 +27,7 @@ from rankwise.registry import look_up, nearest
 from rankwise.solution import Solution
 from rankwise.solvers import SOLVERS, Solver
 
+PROBLEM_KEYS = ("name", "loss", "holdout", "dtype")
 RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
 
 
@@ -44,7 +45,12 @@ class Spec:
     def solve(self, progress: Any = None) -> Solution:
         """Run it."""
         return solve(
-            self.problem, self.solver, truth=self.truth, heldout=self.heldout, progress=progress, **self.arguments
+            self.problem,
+            self.solver,
+            truth=self.truth,
+            heldout=self.heldout,
+            progress=progress,
+            **self.arguments,
         )
 
 
@@ -70,6 +76,9 @@ def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
     problem, truth, heldout = _problem(_table(_section(given, "problem", ""), "problem"), folder)
     solver = _from_registry(_section(given, "solver", ""), SOLVERS, "solver")
     arguments = {key: given[key] for key in RUN_KEYS if key in given}
+    steps = arguments.get("checkpoints", [])
+    for number, path in ((arguments.get("max_steps", 0), "max_steps"), *_each(steps, "checkpoints")):
+        _check_kind(number, {"int"}, path)
     for name in _words(arguments.get("track", []), "track"):
         _known(name, {"train_loss": None, **MEASURES}, "track")
     return Spec(problem, solver, truth, heldout, arguments, dict(given))
@@ -78,7 +87,11 @@ def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
 def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | None, Problem | None]:
     name = given.pop("name", "completion")
     _known(name, PROBLEMS, "problem.name")
-    loss, holdout, dtype = given.pop("loss", "half_sum"), given.pop("holdout", 0), given.pop("dtype", "float64")
+    loss, holdout, dtype = (
+        given.pop("loss", "half_sum"),
+        given.pop("holdout", 0),
+        given.pop("dtype", "float64"),
+    )
     if loss not in ("half_sum", "mean", "sum"):
         raise ValueError(f"problem.loss must be 'half_sum', 'mean' or 'sum', not {loss!r}")
     if dtype not in ("float32", "float64"):
@@ -96,7 +109,7 @@ def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | No
 
 
 def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Problem:
-    _refuse_unknown(given, ("file", "long"), "problem.")
+    _refuse_unknown(given, ("file", "long", *PROBLEM_KEYS), "problem.")
     if name != "completion":
         raise ValueError(f"problem.file holds a table to complete; problem {name!r} cannot be read from one")
     if not isinstance(given["file"], str):
@@ -113,8 +126,8 @@ def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, L
     settings = {key: value for key, value in given.items() if key != "truth"}
     truth_given = _table(_section(given, "truth", "problem."), "problem.truth")
     _refuse_unknown(truth_given, ("shape", "rank", "key", "kappa", "symmetric"), "problem.truth.")
-    allowed = [key for key in inspect.signature(make).parameters if key not in ("truth", "dtype")]
-    _refuse_unknown(settings, allowed, "problem.")
+    allowed = [*inspect.signature(make).parameters, "file"]
+    _refuse_unknown(settings, (*allowed, *PROBLEM_KEYS), "problem.")
     for key in ("shape", "rank"):
         if key not in truth_given:
             raise ValueError(f"problem.truth.{key} is missing")
@@ -123,15 +136,15 @@ def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, L
     shape = truth_given["shape"]
     if not isinstance(shape, list | tuple) or len(shape) != 2:
         raise ValueError(f"problem.truth.shape must be two numbers, not {shape!r}")
-    if not isinstance(truth_given.get("symmetric", False), bool):
-        raise ValueError(f"problem.truth.symmetric must be true or false, not {truth_given['symmetric']!r}")
+    for number in shape:
+        _check_kind(number, {"int"}, "problem.truth.shape")
     truth = _call(low_rank, {"key": 0, **truth_given, "shape": tuple(shape)}, "problem.truth")
     return _call(make, {"key": 1, **settings, "truth": truth, "dtype": np.dtype(dtype)}, "problem"), truth
 
 
 def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
     """The registry's class of that name, its nested parts built likewise."""
-    settings = {"name": given} if isinstance(given, str) else _table(given, path)
+    settings: dict[str, Any] = {"name": given} if isinstance(given, str) else _table(given, path)
     if "name" not in settings:
         raise ValueError(f"{path}.name is missing{nearest('', registry)}")
     cls = _known(settings.pop("name"), registry, f"{path}.name")
@@ -145,10 +158,12 @@ def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
 
 
 def _optimizer(given: Any, path: str) -> Optimizer:
-    settings = {"name": given} if isinstance(given, str) else _table(given, path)
+    settings: dict[str, Any] = {"name": given} if isinstance(given, str) else _table(given, path)
     if "name" not in settings:
         raise ValueError(f"{path}.name is missing{nearest('', OPTIMIZERS)}")
     _known(settings["name"], OPTIMIZERS, f"{path}.name")
+    for key in settings.keys() - {"name"}:
+        _check_kind(settings[key], {"float"}, f"{path}.{key}")
     return _call(Optimizer, settings, path)
 
 
@@ -160,6 +175,11 @@ PARTS: dict[str, Mapping[str, Any]] = {
 
 
 def _call(make: Any, settings: dict[str, Any], path: str) -> Any:
+    for key, parameter in inspect.signature(make).parameters.items():
+        if key in settings and key not in PARTS:
+            kinds = {kind.strip() for kind in str(parameter.annotation).split("|")} - {"None"}
+            kinds = {type(parameter.default).__name__} if kinds == {"Any"} else kinds
+            _check_kind(settings[key], kinds, f"{path}.{key}")
     try:
         return make(**settings)
     except (ValueError, TypeError) as error:
@@ -176,6 +196,29 @@ def _table(given: Any, path: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValueError(f"{path} must be a table of keys, not {given!r}")
     return dict(given)
+
+
+# What a setting may be whose annotation, or else default, is of a kind, and how that is called.
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+}
+
+
+def _check_kind(value: Any, kinds: set[str], path: str) -> None:
+    """Refuse a value of another kind; kinds that are not in `KINDS` are left to whom the value is for."""
+    if not kinds or not kinds <= KINDS.keys():
+        return
+    if not any(type(value) in KINDS[kind][0] for kind in kinds):
+        raise ValueError(f"{path} must be {' or '.join(KINDS[kind][1] for kind in sorted(kinds))}, not {value!r}")
+    if isinstance(value, int) and abs(value) >= 2**31:
+        raise ValueError(f"{path} is too large: {value}")
+
+
+def _each(given: Any, path: str) -> list[tuple[Any, str]]:
+    return [(one, path) for one in given] if isinstance(given, list | tuple) else [(given, path)]
 
 
 def _words(given: Any, path: str) -> list[str]:
@@ -203,16 +246,20 @@ def _refuse_unknown(given: Mapping[str, Any], known: Any, path: str) -> None:
 def write_record(spec: Spec, solution: Solution, folder: str | Path) -> None:
     """Write `record.json` (settings, result, versions, history) and `matrix.npz` (matrix, or left and right).
 
-    Both are written atomically into the folder, which is made if only its last part is missing.
+    Both are written, or none is, into the folder, which is made if only its last part is missing.
     """
-    Path(folder).mkdir(exist_ok=True)
     matrix = solution.matrix
     arrays = {"left": matrix.left, "right": matrix.right} if isinstance(matrix, LowRank) else {"matrix": matrix}
     packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    write_atomically(Path(folder) / "matrix.npz", lambda file: file.write(packed.getvalue()))
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
     text = json.dumps(record(spec, solution), indent=1, allow_nan=False)
-    write_atomically(Path(folder) / "record.json", lambda file: file.write(text.encode()))
+    Path(folder).mkdir(exist_ok=True)
+    write_together(
+        {
+            Path(folder) / "matrix.npz": lambda file: file.write(packed.getvalue()),
+            Path(folder) / "record.json": lambda file: file.write(text.encode()),
+        }
+    )
 
 
 def record(spec: Spec, solution: Solution) -> dict[str, Any]:
@@ -230,4 +277,6 @@ def record(spec: Spec, solution: Solution) -> dict[str, Any]:
 
 def _finite(values: np.ndarray) -> Any:
     """Nested lists with None for what is not finite: JSON has no NaN."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    kept = values.astype(object)
+    kept[~np.isfinite(values)] = None
+    return kept.tolist()

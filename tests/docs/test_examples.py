@@ -12,9 +12,7 @@ from rankwise.cli import main
 from rankwise.measures import MEASURES
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path for path in (ROOT / "docs").rglob("*.md") if "```python" in path.read_text(encoding="utf-8")
-)
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "```python" in path.read_text(encoding="utf-8"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMISED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 NUMBER = re.compile(r"\d+\.\d+")

@@ -116,7 +116,17 @@ def test_denoise_replaces_observed_cells():
         holed(LOW_RANK, 0.2).astype(np.float32),
         holed(np.hstack([LOW_RANK, np.ones((60, 1))]), 0.2),
     ],
-    ids=["2x2", "column of holes", "constant", "constant columns", "huge", "tiny", "rank one", "float32", "one constant"],
+    ids=[
+        "2x2",
+        "column of holes",
+        "constant",
+        "constant columns",
+        "huge",
+        "tiny",
+        "rank one",
+        "float32",
+        "one constant",
+    ],
 )
 def test_edges_are_filled_with_finite_numbers(table):
     array = np.asarray(table)

@@ -30,7 +30,10 @@ SPECTRA = {
 def reflection(vector):
     """An exactly orthogonal matrix of rationals: I - 2 v v^T / |v|^2."""
     square = sum(x * x for x in vector)
-    return [[Fraction(int(i == j)) - Fraction(2 * a * b, square) for j, b in enumerate(vector)] for i, a in enumerate(vector)]
+    return [
+        [Fraction(int(i == j)) - Fraction(2 * a * b, square) for j, b in enumerate(vector)]
+        for i, a in enumerate(vector)
+    ]
 
 
 LEFT, RIGHT = reflection([1, 2, 3, 4, 5, 6]), reflection([2, -1, 3, 1, -2])
@@ -38,9 +41,7 @@ LEFT, RIGHT = reflection([1, 2, 3, 4, 5, 6]), reflection([2, -1, 3, 1, -2])
 
 def assemble(diagonal):
     """LEFT diag RIGHT^T in exact arithmetic where the diagonal is rational, rounded once."""
-    product = [
-        [sum(LEFT[i][k] * diagonal[k] * RIGHT[j][k] for k in range(4)) for j in range(5)] for i in range(6)
-    ]
+    product = [[sum(LEFT[i][k] * diagonal[k] * RIGHT[j][k] for k in range(4)) for j in range(5)] for i in range(6)]
     return np.array([[float(x) for x in row] for row in product])
 
 

@@ -41,7 +41,7 @@ def test_norm_estimate_is_near_the_norm():
     [
         (SENSORS, np.ones(6), "needed, not"),
         (SENSORS[0], np.ones(3), "needed, not"),
-        (np.where(SENSORS == SENSORS[2, 1, 1], np.nan, SENSORS), np.ones(7), "sensor 2 is not finite"),
+        (np.where(SENSORS[2, 1, 1] == SENSORS, np.nan, SENSORS), np.ones(7), "sensor 2 is not finite"),
         (SENSORS, np.r_[np.ones(6), np.inf], "value 6 is not finite"),
         (np.zeros((0, 2, 2)), np.zeros(0), "at least one"),
     ],

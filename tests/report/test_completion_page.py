@@ -103,9 +103,7 @@ def test_no_structure_is_said_as_a_caution(record: dict[str, Any]) -> None:
 
 def test_names_with_markup_stay_text(record: dict[str, Any], unpack: Any) -> None:
     evil = "</script><img src=x onerror=alert(1)> \"'"
-    record.update(
-        name=evil, verdict=evil, row_labels=[evil] * 3, empty_rows=[evil], output=evil, settings={evil: evil}
-    )
+    record.update(name=evil, verdict=evil, row_labels=[evil] * 3, empty_rows=[evil], output=evil, settings={evil: evil})
     record["column_names"] = [evil, "b", "c", "d"]
     record["holdout"]["row"] = [evil, "middle"]
     page = render_completion(record)
@@ -128,9 +126,7 @@ def test_holes_and_filled_cells_are_apart(record: dict[str, Any], unpack: Any) -
     assert before["link"] == after["link"] == "matrix"
 
 
-def test_columns_in_different_units_are_coloured_within_themselves(
-    record: dict[str, Any], unpack: Any
-) -> None:
+def test_columns_in_different_units_are_coloured_within_themselves(record: dict[str, Any], unpack: Any) -> None:
     unit = np.array([1, 1e3, 1e-3, 10])
     for name in ("before", "after"):
         scaled = np.array(record[name], dtype=float) * unit
@@ -145,9 +141,7 @@ def test_columns_in_different_units_are_coloured_within_themselves(
 def test_outliers_do_not_wash_the_colours_out(record: dict[str, Any], unpack: Any) -> None:
     values = np.arange(400.0).reshape(20, 20)
     values[3, 3] = 1e6
-    record.update(
-        before=values.tolist(), after=values.tolist(), shape=[20, 20], row_labels=None, column_names=None
-    )
+    record.update(before=values.tolist(), after=values.tolist(), shape=[20, 20], row_labels=None, column_names=None)
     page = render_completion(record)
     assert unpack(page)[0]["data"][0]["zmax"] < 400
     assert "≥" in words(page)

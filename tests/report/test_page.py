@@ -124,9 +124,7 @@ def test_equal_input_equal_page() -> None:
 def test_figures_and_tables_are_described() -> None:
     page = Elements(render_page("t", every_block("words")))
     assert all(
-        attributes.get("aria-label")
-        for _, attributes in page.found
-        if attributes.get("role") in {"img", "region"}
+        attributes.get("aria-label") for _, attributes in page.found if attributes.get("role") in {"img", "region"}
     )
     assert page.count("figcaption") == page.count("figure") == 1
 
@@ -151,8 +149,7 @@ def schemes() -> dict[str, dict[str, str]]:
     """The colours of the style sheet in light and in dark."""
     light, dark = re.findall(r":root \{([^}]*)\}", STYLE)
     return {
-        name: dict(re.findall(r"(--[\w-]+): (#\w{6});", block))
-        for name, block in [("light", light), ("dark", dark)]
+        name: dict(re.findall(r"(--[\w-]+): (#\w{6});", block)) for name, block in [("light", light), ("dark", dark)]
     }
 
 

@@ -46,9 +46,7 @@ def test_percent_is_100_or_0_only_when_exact(share: float, text: str) -> None:
     assert wording.percent(share).replace("\u00a0", " ") == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.0121, "12 ms"), (2.5, "2.5 s"), (150, "2.5 min"), (None, "–")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0.0121, "12 ms"), (2.5, "2.5 s"), (150, "2.5 min"), (None, "–")])
 def test_seconds(value: float | None, text: str) -> None:
     assert wording.seconds(value).replace("\u00a0", " ") == text
 

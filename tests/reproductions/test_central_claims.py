@@ -3,6 +3,8 @@
 100 x 100, rank 5, Gaussian factors, mean square entry 1, 2,000 entries observed uniformly.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,8 @@ def test_ratio_penalty_with_adam_recovers_at_depth_one(weight):
 
 
 @pytest.mark.parametrize(
-    ("name", "rate", "weight"), [("adam", 1e-3, 0), ("gradient_descent", 0.5, 1e-3), ("gradient_descent", 0.1, 1e-2)]
+    ("name", "rate", "weight"),
+    [("adam", 1e-3, 0), ("gradient_descent", 0.5, 1e-3), ("gradient_descent", 0.1, 1e-2)],
 )
 def test_without_the_penalty_or_with_small_gradient_steps_nothing_is_learned(name, rate, weight):
     for seed, (_, error) in enumerate(ratio_runs(rw.Optimizer(name, rate), weight, seeds=range(2))):
@@ -66,11 +69,15 @@ def test_adam_at_a_large_step_ends_as_a_diverging_norm():
         assert solution.result is RESULTS.diverging_norm
 
 
-@pytest.mark.parametrize(("depth", "low", "high", "rank"), [(2, 0.02, 0.15, 10), (3, 1e-5, 1e-4, 5), (4, 5e-6, 6e-5, 5)])
+@pytest.mark.parametrize(
+    ("depth", "low", "high", "rank"), [(2, 0.02, 0.15, 10), (3, 1e-5, 1e-4, 5), (4, 5e-6, 6e-5, 5)]
+)
 def test_group_rmsprop_at_depth(depth, low, high, rank):
     truth, problem = instance(0)
     solver = rw.GradientDescent(
-        rw.Deep(depth, rw.Gaussian(1e-3)), rw.Optimizer("group_rmsprop", 1e-3, beta=0.99, eps=1e-4), tolerance=1e-6
+        rw.Deep(depth, rw.Gaussian(1e-3)),
+        rw.Optimizer("group_rmsprop", 1e-3, beta=0.99, eps=1e-4),
+        tolerance=1e-6,
     )
     solution = rw.solve(problem, solver, key=0, max_steps=100_000)
     error, erank = mean_square_error(solution.matrix, truth), effective_rank(solution.matrix)
@@ -95,12 +102,10 @@ def test_gradient_descent_from_the_identity(depth, low, high):
     if depth == 3:
         five = takeoff[:5]
         assert takeoff[5] is None
-        assert all(later - earlier > 200 for earlier, later in zip(five, five[1:], strict=False))
+        assert all(later - earlier > 200 for earlier, later in pairwise(five))
 
 
-@pytest.mark.parametrize(
-    ("kappa", "count", "min_degree", "needed"), [(None, 2000, 0, 4), (1e5, int(1.25 * 975), 6, 5)]
-)
+@pytest.mark.parametrize(("kappa", "count", "min_degree", "needed"), [(None, 2000, 0, 4), (1e5, int(1.25 * 975), 6, 5)])
 def test_greedy_is_not_told_the_rank(kappa, count, min_degree, needed):
     recovered = 0
     for seed in SEEDS:

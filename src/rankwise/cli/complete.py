@@ -18,16 +18,41 @@ HELP = "Fill the holes of a table and say how far the result can be trusted."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rankwise complete`."""
-    parser.add_argument("table", metavar="TABLE", help="CSV, TSV, Parquet, Feather, .npy, .npz or .mtx; - is standard input")
-    parser.add_argument("-o", "--output", metavar="OUT", help="where the filled table goes; - is standard output (default: TABLE with .filled before its ending)")
+    parser.add_argument(
+        "table", metavar="TABLE", help="CSV, TSV, Parquet, Feather, .npy, .npz or .mtx; - is standard input"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="where the filled table goes; - is standard output (default: TABLE with .filled before its ending)",
+    )
     parser.add_argument("--report", metavar="PAGE.html", help="also write a self-contained page of pictures")
     parser.add_argument("--method", default="auto", help="auto, greedy, deep, ratio, means or effects (default: auto)")
-    parser.add_argument("--holdout", type=float, default=0.1, metavar="SHARE", help="share of the observed cells held out for the error estimate (default: 0.1)")
+    parser.add_argument(
+        "--holdout",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the observed cells held out for the error estimate (default: 0.1)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument("--max-rank", type=int, metavar="R", help="largest rank to try")
-    parser.add_argument("--long", metavar="ROW,COL,VALUE", help="the table is in long form: one observation per line, in these columns")
-    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="the first line of a text table is a header (default: found out)")
-    parser.add_argument("--labels", action=argparse.BooleanOptionalAction, help="the first column holds row labels (default: found out)")
+    parser.add_argument(
+        "--long",
+        metavar="ROW,COL,VALUE",
+        help="the table is in long form: one observation per line, in these columns",
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="the first line of a text table is a header (default: found out)",
+    )
+    parser.add_argument(
+        "--labels",
+        action=argparse.BooleanOptionalAction,
+        help="the first column holds row labels (default: found out)",
+    )
     parser.add_argument("--denoise", action="store_true", help="replace observed cells too by the model's values")
     parser.add_argument("--fill-empty", action="store_true", help="fill rows and columns that have no observed cell")
     parser.add_argument("--force", action="store_true", help="allow the output to replace the input")
@@ -131,8 +156,10 @@ def _print(summary: dict[str, Any], options: argparse.Namespace, output: str) ->
     stream = sys.stderr if output == "-" else sys.stdout
     if stream is None:
         return
-    text = _as_json(summary | {"report": options.report}) if options.json else "\n".join(_lines(summary, options.report))
-    print(text, file=stream)  # noqa: T201
+    text = (
+        _as_json(summary | {"report": options.report}) if options.json else "\n".join(_lines(summary, options.report))
+    )
+    print(text, file=stream)
 
 
 def _as_json(summary: dict[str, Any]) -> str:
@@ -143,7 +170,8 @@ def _as_json(summary: dict[str, Any]) -> str:
 
 def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
     n, p = summary["shape"]
-    yield f"{summary['name']}: {n} x {p}, {summary['observed_share']:.1%} observed, {summary['holes_filled']} of {summary['holes']} holes filled"
+    filled = f"{summary['holes_filled']} of {summary['holes']} holes filled"
+    yield f"{summary['name']}: {n} x {p}, {summary['observed_share']:.1%} observed, {filled}"
     yield f"method {summary['method']}, rank {summary['rank']}" + "".join(f"; {s}" for s in summary["preprocessing"])
     if summary["holdout_rmse"] is not None:
         yield (
@@ -157,7 +185,9 @@ def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
     for kind in ("rows", "columns"):
         if names := summary[f"empty_{kind}"]:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            kept = "filled with means" if summary["settings"]["fill_empty"] else "kept as holes; --fill-empty fills them"
+            kept = (
+                "filled with means" if summary["settings"]["fill_empty"] else "kept as holes; --fill-empty fills them"
+            )
             yield f"{kind} without any observed cell ({kept}): {shown}"
     yield from (f"note: {warning}" for warning in summary["warnings"])
     yield f"{summary['seconds']:.2f} s; filled table: {summary['output']}" + (f"; page: {report}" if report else "")

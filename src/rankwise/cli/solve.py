@@ -11,8 +11,15 @@ HELP = "Run one solver on one problem, both described by name and number in a TO
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rankwise solve`."""
-    parser.add_argument("spec", metavar="SPEC.toml", help="the run: [problem], [solver], key, max_steps, track, checkpoints")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="where record.json and matrix.npz go (default: SPEC without its ending)")
+    parser.add_argument(
+        "spec", metavar="SPEC.toml", help="the run: [problem], [solver], key, max_steps, track, checkpoints"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="where record.json and matrix.npz go (default: SPEC without its ending)",
+    )
     parser.add_argument("--json", action="store_true", help="print the record as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -33,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(made))  # noqa: T201
     elif not options.quiet:
-        losses = made["history"]["train_loss"]
+        loss = made["history"]["train_loss"][-1]
         print(f"{solution.result.name} after {solution.steps} steps, {solution.seconds:.2f} s: {solution.result.value}")  # noqa: T201
-        print(f"rank {made['rank']}, training loss {losses[-1]:.4g}; record: {folder}")  # noqa: T201
+        print(f"rank {made['rank']}, training loss {'not finite' if loss is None else f'{loss:.4g}'}; record: {folder}")  # noqa: T201
     return 0

@@ -125,11 +125,12 @@ class Completed:
     def __repr__(self) -> str:
         n, p = self.matrix.shape
         error = "unknown" if self.holdout_rmse is None else f"{self.holdout_rmse:.4g}"
-        return f"Completed({n} x {p}, {self.filled} holes filled by {self.method}, rank {self.rank}, held-out RMSE {error})"
+        how = f"filled by {self.method}, rank {self.rank}"
+        return f"Completed({n} x {p}, {self.filled} holes {how}, held-out RMSE {error})"
 
 
 def complete(
-    X: Any,  # noqa: N803 (the name of a data table everywhere)
+    X: Any,
     *,
     method: str = "auto",
     holdout: float = 0.1,
@@ -177,10 +178,15 @@ def complete(
         matrix[seen] = table.values[seen]
     return Completed(
         table, matrix, method,
-        tuple(label for label, any_seen in zip(table.row_labels, seen.any(axis=1), strict=True) if not any_seen),
-        tuple(name for name, any_seen in zip(table.column_names, seen.any(axis=0), strict=True) if not any_seen),
+        _unseen(table.row_labels, rows),
+        _unseen(table.column_names, cols),
         {**settings, "fill_empty": fill_empty}, time.perf_counter() - begun, outcome,
     )  # fmt: skip
+
+
+def _unseen(labels: tuple[str, ...], seen: np.ndarray) -> tuple[str, ...]:
+    """The labels of the rows or columns that are not among the seen ones."""
+    return tuple(labels[i] for i in np.setdiff1d(np.arange(len(labels)), seen))
 
 
 def _fill_empty(matrix: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> None:

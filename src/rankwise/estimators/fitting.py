@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -111,9 +110,7 @@ class Task:
         final = refit(problem)
         low_rank = better and final.rank > 0
         verdict = LOW_RANK if low_rank else NO_STRUCTURE.format(BASELINES[report.better_baseline()])
-        return Outcome(
-            final.values(), method, verdict, final.result, final, report, candidates, (), low_rank, tried
-        )
+        return Outcome(final.values(), method, verdict, final.result, final, report, candidates, (), low_rank, tried)
 
     def _set_aside(self, problem: Completion) -> tuple[Completion, Completion]:
         if self.holdout == 0:

@@ -26,7 +26,12 @@ class Holdout:
 
     @classmethod
     def of(
-        cls, problem: Completion, predicted: np.ndarray, means: np.ndarray, effects: np.ndarray, scaling: Scaling
+        cls,
+        problem: Completion,
+        predicted: np.ndarray,
+        means: np.ndarray,
+        effects: np.ndarray,
+        scaling: Scaling,
     ) -> Holdout:
         """The held-out observations with predictions; `scaling` has the columns' standard deviations."""
         scales = scaling.scales[problem.cols]
@@ -37,7 +42,7 @@ class Holdout:
         return root_mean_square(self._errors(predicted, standardized))
 
     def better_baseline(self) -> str:
-        """"means" or "effects", whichever predicts better in column standard deviations."""
+        """ "means" or "effects", whichever predicts better in column standard deviations."""
         means, effects = self.rmse(self.column_means, True), self.rmse(self.effects, True)
         return "means" if means <= effects else "effects"
 

@@ -92,7 +92,12 @@ def _path(done: Completed) -> list[dict[str, Any]]:
     if not done.candidates or done.method != "greedy":
         return []
     return [
-        {"rank": fit.rank, "train_rmse": fit.train_rmse, "holdout_rmse": fit.holdout_rmse, "inner_steps": fit.inner_steps}
+        {
+            "rank": fit.rank,
+            "train_rmse": fit.train_rmse,
+            "holdout_rmse": fit.holdout_rmse,
+            "inner_steps": fit.inner_steps,
+        }
         for fit in done.candidates[0].path
     ]
 

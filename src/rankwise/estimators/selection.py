@@ -24,7 +24,10 @@ EXACT_RANKS = 10
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One choice of scaling and ridge, with the held-out error it reached at its best rank (in column standard deviations)."""
+    """One choice of scaling and ridge, with the held-out error of its best rank.
+
+    Errors are in column standard deviations.
+    """
 
     scaling: str
     ridge_share: float

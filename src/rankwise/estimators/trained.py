@@ -41,6 +41,4 @@ def best_stop(
 
 def train(problem: Completion, method: str, key: Any, steps: int, progress: Any = None) -> Solution:
     """The method on all observations, stopped at the given step."""
-    return solve(
-        problem.mean(), TRAINED[method], key=key, max_steps=steps, checkpoints=CHECKPOINTS, progress=progress
-    )
+    return solve(problem.mean(), TRAINED[method], key=key, max_steps=steps, checkpoints=CHECKPOINTS, progress=progress)

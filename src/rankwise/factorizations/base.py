@@ -21,7 +21,7 @@ class Factorization(Plain, ABC):
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The end-to-end (d1, d2) matrix."""
 
-    def check(self, shape: tuple[int, int]) -> None:  # noqa: B027 (most factorizations fit every shape)
+    def check(self, shape: tuple[int, int]) -> None:
         """Raise a ValueError if a matrix of this shape cannot be written so."""
 
 

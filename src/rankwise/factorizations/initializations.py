@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rankwise.plain import Plain
@@ -106,7 +107,7 @@ class Balanced(Initialization):
         """W_j = scale^(1/N) Q_j Q_(j-1)^T."""
         factor = self.scale ** (1 / (len(widths) - 1))
         frames = self.frames(widths, min(widths), key, dtype)
-        return tuple(factor * (q @ p.T) for p, q in zip(frames[:-1], frames[1:], strict=True))
+        return tuple(factor * (q @ p.T) for p, q in pairwise(frames))
 
     def root(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> Array:
         """Z = sqrt(scale) Q_1 Q_0^T."""

@@ -58,12 +58,11 @@ class Completion(Problem):
         return cls((data.shape[0], data.shape[1]), rows, cols, data[rows, cols], scale)
 
     @classmethod
-    def from_sparse(
-        cls, matrix: Any, scale: float = 1.0, duplicates: Literal["error", "mean"] = "error"
-    ) -> Completion:
+    def from_sparse(cls, matrix: Any, scale: float = 1.0, duplicates: Literal["error", "mean"] = "error") -> Completion:
         """From a SciPy sparse matrix: every stored entry is an observation, explicit zeros too."""
         stored = matrix.tocoo()
-        return cls.from_triples(*stored.coords, stored.data, stored.shape, scale, duplicates)
+        rows, cols = stored.coords
+        return cls.from_triples(rows, cols, stored.data, stored.shape, scale, duplicates)
 
     @classmethod
     def from_triples(
@@ -82,7 +81,11 @@ class Completion(Problem):
         """
         if duplicates not in ("error", "mean"):
             raise ValueError(f"duplicates must be 'error' or 'mean', not {duplicates!r}")
-        rows, cols, values = _indices(rows, "rows"), _indices(cols, "cols"), working_precision(values, "values")
+        rows, cols, values = (
+            _indices(rows, "rows"),
+            _indices(cols, "cols"),
+            working_precision(values, "values"),
+        )
         if shape is None:
             if rows.size == 0:
                 raise ValueError("no entry is observed")

@@ -27,9 +27,7 @@ class Sensing(Problem):
         sensors = working_precision(self.sensors, "sensors")
         values = working_precision(self.values, "values")
         if sensors.ndim != 3 or values.ndim != 1 or sensors.shape[0] != values.shape[0]:
-            raise ValueError(
-                f"sensors (m, d1, d2) and values (m,) are needed, not {sensors.shape} and {values.shape}"
-            )
+            raise ValueError(f"sensors (m, d1, d2) and values (m,) are needed, not {sensors.shape} and {values.shape}")
         if min(sensors.shape) == 0:
             raise ValueError(f"at least one measurement of a non-empty matrix is needed, not {sensors.shape}")
         _refuse_non_finite(sensors.reshape(len(values), -1).sum(axis=1), "sensor")

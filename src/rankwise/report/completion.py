@@ -77,9 +77,7 @@ def _legend(view: MatrixView) -> Legend:
 
 def _colours(view: MatrixView) -> list[str]:
     """What the colours mean where they are not plainly the values."""
-    units = (
-        "The columns differ in unit: colour is distance from the column's mean in standard deviations (SDs)."
-    )
+    units = "The columns differ in unit: colour is distance from the column's mean in standard deviations (SDs)."
     ends = "Values beyond the ends of the colour scale have the colour of the end."
     return [units] * view.within_columns + [ends] * view.clipped
 

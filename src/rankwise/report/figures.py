@@ -88,9 +88,7 @@ def spectrum(values: Sequence[float], rank: int | None) -> dict[str, Any]:
     }
 
 
-def error_by_rank(
-    path: Sequence[Mapping[str, Any]], rank: int | None, baselines: Mapping[str, Any]
-) -> dict[str, Any]:
+def error_by_rank(path: Sequence[Mapping[str, Any]], rank: int | None, baselines: Mapping[str, Any]) -> dict[str, Any]:
     """Held-out and training error against rank, the chosen rank marked, baselines as level lines."""
     held_out, training = (_series(path, key) for key in ("holdout_rmse", "train_rmse"))
     levels = {name: number for name, value in baselines.items() if (number := finite(value)) is not None}

@@ -42,11 +42,7 @@ def compared(error: object, reference: object) -> str:
         return ""
     if ours == theirs:
         return "the same as"
-    return (
-        f"{percent(1 - ours / theirs)} less than"
-        if ours < theirs
-        else f"{percent(ours / theirs - 1)} more than"
-    )
+    return f"{percent(1 - ours / theirs)} less than" if ours < theirs else f"{percent(ours / theirs - 1)} more than"
 
 
 def error_table(holdout: Mapping[str, Any]) -> Table | None:
@@ -56,17 +52,14 @@ def error_table(holdout: Mapping[str, Any]) -> Table | None:
         return None
     means = errors.get("rmse_column_means")
     rows = [
-        [GUESSES[key], significant(error), percent(error / means) if means else "–"]
-        for key, error in errors.items()
+        [GUESSES[key], significant(error), percent(error / means) if means else "–"] for key, error in errors.items()
     ]
     caption = "Root mean square error (RMSE) at the held-out entries, in the table's own units"
     head = ["filled by", "RMSE", "against column means"]
     return Table(caption, head, rows, marked=0 if "rmse" in errors else None)
 
 
-def scatter_figure(
-    holdout: Mapping[str, Any], view: MatrixView | None, names: Sequence[Any] | None
-) -> Figure | None:
+def scatter_figure(holdout: Mapping[str, Any], view: MatrixView | None, names: Sequence[Any] | None) -> Figure | None:
     """Predicted against actual; in standard deviations of each column where the columns' units differ."""
     entries = _entries(holdout)
     if not entries:
@@ -112,9 +105,7 @@ def _entries(holdout: Mapping[str, Any]) -> list[Entry]:
 
 
 def _standardized(entry: Entry, centre: float, scale: float) -> Entry:
-    return entry._replace(
-        actual=(entry.actual - centre) / scale, predicted=(entry.predicted - centre) / scale
-    )
+    return entry._replace(actual=(entry.actual - centre) / scale, predicted=(entry.predicted - centre) / scale)
 
 
 def _hover(entry: Entry) -> str:

@@ -21,9 +21,7 @@ from .blocks import Block, Figure, Pair, Section
 ASSETS = resources.files("rankwise.report") / "assets"
 
 
-def render_page(
-    title: str, sections: Sequence[Section], *, subtitle: str = "", footer: str = "rankwise"
-) -> str:
+def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "", footer: str = "rankwise") -> str:
     """The page as one HTML string that opens offline and asks for nothing from the network.
 
     Text is escaped wherever it comes from, except inside an `Html` block. plotly.js travels compressed (about

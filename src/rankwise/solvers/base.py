@@ -49,5 +49,5 @@ class Solver(Plain, ABC):
         del state
         return {}
 
-    def check(self, problem: Problem) -> None:  # noqa: B027 (most solvers take every problem)
+    def check(self, problem: Problem) -> None:
         """Raise a ValueError if the solver cannot work on this problem."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem
 from rankwise.solvers.normal_equations import EliminatedFactor, JointFactors, Point
 
@@ -16,6 +17,15 @@ DAMPING_RANGE = (1e-13, 1e15)
 MAX_RAISES = 40
 # So many steps in a row must gain less than `stationary` before the point counts as a local minimum.
 FLAT_STEPS = 3
+# The most steps that an exact fit is carried on for.
+POLISH_STEPS = 5
+# Ridge continuation of a grown rank: the ridges as shares of the drive, the accuracy there, and how many times
+# the newest singular value the others may be before they are spared the ridge.
+LADDER = (0.3, 0.1)
+LADDER_STATIONARY = 0.1
+SPARED_ABOVE = 100.0
+
+Outcome = Literal["exact", "stationary", "max_steps", "diverging", "non_finite"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +40,7 @@ class Fit:
     right: np.ndarray
     residual_norm: float
     steps: int
-    outcome: Literal["exact", "stationary", "max_steps", "diverging", "non_finite"]
+    outcome: Outcome
 
 
 def fit_factors(
@@ -73,7 +83,51 @@ def fit_factors(
     return replace(fit, left=fit.left * root, right=fit.right * root, residual_norm=fit.residual_norm * size)
 
 
-def _system(problem: Problem, values: np.ndarray, ridge: np.ndarray, symmetric: bool) -> EliminatedFactor | JointFactors:
+def grow_factors(
+    problem: Problem,
+    left: np.ndarray,
+    right: np.ndarray,
+    drive: float,
+    *,
+    ridge: float = 0.0,
+    tolerance: float = 1e-12,
+    stationary: float = 1e-2,
+    max_steps: int = 500,
+    symmetric: bool = False,
+) -> Fit:
+    """`fit_factors` for a rank just grown by a leading pair, through a falling ridge.
+
+    left (d1, r), right (d2, r): the last columns are the new pair, scaled to its best step; drive: its singular
+    value s in minus the gradient of the loss. The ridges 0.3 s and 0.1 s come before the one asked for. They keep
+    the factors from growing into entries that no observation holds, which is what traps a plain fit in local
+    minima when observations are few. Singular values more than 100 times the new one feel
+    min(1, (100 sigma_new / sigma)^2) of the ridge: on matrices of large condition number a ridge of
+    equal weight would shift the large ones by more than the size of the small. The fit reports the last stage's
+    residual and outcome, and the steps of all.
+    """
+    left, right = np.asarray(left, float), np.asarray(left if symmetric else right, float)
+    newest = float(np.linalg.norm(left[:, -1]) * np.linalg.norm(right[:, -1]))
+    steps = 0
+    for share in LADDER:
+        sigma = LowRank(left, right).singular_values()
+        spared = np.minimum(1.0, SPARED_ABOVE * newest / np.maximum(sigma, np.finfo(float).tiny)) ** 2
+        eased = fit_factors(
+            problem, left, right, ridge=np.maximum(share * drive * spared, ridge), tolerance=tolerance,
+            stationary=LADDER_STATIONARY, max_steps=max_steps, symmetric=symmetric,
+        )  # fmt: skip
+        if eased.outcome == "non_finite":
+            return eased
+        left, right, steps = eased.left, eased.right, steps + eased.steps
+    fit = fit_factors(
+        problem, left, right, ridge=ridge, tolerance=tolerance, stationary=stationary,
+        max_steps=max_steps, symmetric=symmetric,
+    )  # fmt: skip
+    return replace(fit, steps=steps + fit.steps)
+
+
+def _system(
+    problem: Problem, values: np.ndarray, ridge: np.ndarray, symmetric: bool
+) -> EliminatedFactor | JointFactors:
     if isinstance(problem, Completion) and not symmetric:
         return EliminatedFactor(problem, values, ridge)
     return JointFactors(problem, values, ridge, symmetric)
@@ -90,12 +144,13 @@ def _descend(
     target = float(np.linalg.norm(system.values))
     damping, flat = FIRST_DAMPING, 0
 
-    def ended(outcome: str, steps: int) -> Fit:
+    def ended(outcome: Outcome, steps: int) -> Fit:
         return Fit(point.left, point.right, float(np.linalg.norm(point.residual)), steps, outcome)
 
     for steps in range(max_steps):
         if np.linalg.norm(point.residual) <= tolerance * target:
-            return ended("exact", steps)
+            point, extra = _polish(system, point, damping)
+            return ended("exact", steps + extra)
         if not matrix_norm(point) <= limit * target:
             return ended("diverging", steps)
         moved, damping = _improve(system, point, damping)
@@ -110,9 +165,19 @@ def _descend(
     return ended("exact" if exact else "max_steps", max_steps)
 
 
-def _improve(
-    system: EliminatedFactor | JointFactors, point: Point, damping: float
-) -> tuple[Point | None, float]:
+def _polish(system: EliminatedFactor | JointFactors, point: Point, damping: float) -> tuple[Point, int]:
+    """An exact fit carried to machine precision: convergence is quadratic there, so a few steps do."""
+    for steps in range(POLISH_STEPS):
+        moved, damping = _improve(system, point, damping)
+        if moved is None:
+            return point, steps
+        if moved.objective > 0.25 * point.objective:
+            return moved, steps + 1
+        point = moved
+    return point, POLISH_STEPS
+
+
+def _improve(system: EliminatedFactor | JointFactors, point: Point, damping: float) -> tuple[Point | None, float]:
     """The next point and damping by Nielsen's rule; no point if no step lowers the objective.
 
     Source: Madsen, Nielsen, Tingleff 2004 (`madsen2004methods`), algorithm 3.16.

@@ -120,4 +120,5 @@ class GradientDescent(Solver):
         import jax
 
         grads = jax.grad(lambda params: self.objective(problem, params))(state.params)
+        assert self.stationary is not None
         return sum((g**2).sum() for g in jax.tree.leaves(grads)) <= self.stationary**2

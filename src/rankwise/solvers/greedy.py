@@ -203,7 +203,12 @@ class Greedy(Solver):
         return fine if fine.verdict is RESULTS.explained else replace(fine, verdict=state.verdict)
 
     def _assess(
-        self, matrix: LowRank, kept: Problem, held: Problem | None, path: tuple[RankFit, ...], inner_steps: int
+        self,
+        matrix: LowRank,
+        kept: Problem,
+        held: Problem | None,
+        path: tuple[RankFit, ...],
+        inner_steps: int,
     ) -> Growth:
         """The state at a fitted matrix: errors, the direction to grow in, and whether to."""
         residual = kept.residual(matrix)
@@ -269,9 +274,7 @@ def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tup
     return float(s[0]), u[:, 0], vt[0]
 
 
-def append_pair(
-    problem: Problem, matrix: LowRank, leading: tuple[np.ndarray, np.ndarray], symmetric: bool
-) -> LowRank:
+def append_pair(problem: Problem, matrix: LowRank, leading: tuple[np.ndarray, np.ndarray], symmetric: bool) -> LowRank:
     """The matrix plus the step along u v^T that reduces the loss most, as one more pair of factors."""
     u, v = leading
     pair = LowRank(u[:, None], v[:, None])

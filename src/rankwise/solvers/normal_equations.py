@@ -238,8 +238,11 @@ class JointFactors:
         self.problem, self.values, self.ridge, self.symmetric = problem, values, ridge, symmetric
 
     def settle(self, left: np.ndarray, right: np.ndarray) -> Point:
-        """The same matrix with balanced factors."""
-        if not self.symmetric:
+        """The same matrix with balanced, orthogonal columns in descending order."""
+        if self.symmetric:
+            u, s, _ = np.linalg.svd(left, full_matrices=False)
+            left = right = u * s
+        else:
             balanced = LowRank(left, right).balanced()
             left, right = balanced.left, balanced.right
         residual = self.problem.measure(LowRank(left, right)) - self.values
@@ -315,7 +318,7 @@ def _objective(residual: np.ndarray, left: np.ndarray, right: np.ndarray, ridge:
 
 
 def _column_norms(jacobian: np.ndarray | scipy.sparse.sparray) -> np.ndarray:
-    squared = jacobian.power(2) if scipy.sparse.issparse(jacobian) else jacobian**2
+    squared = jacobian**2 if isinstance(jacobian, np.ndarray) else jacobian.power(2)
     return np.asarray(squared.sum(axis=0)).ravel()
 
 

@@ -93,7 +93,7 @@ def read_table(
     name = "standard input" if piped else Path(path).name
     data = _standard_input() if piped else Path(path).read_bytes()
     kind = kind or _kind_of(data)
-    look_up(kind, {known: None for known in FORMATS.values()}, "format")
+    look_up(kind, dict.fromkeys(FORMATS.values()), "format")
     if (header is not None or labels is not None) and (long is not None or kind not in TEXTS):
         raise ValueError(f"header and labels can only be set for a CSV or TSV table, which {name} is not")
     if kind in MATRICES:
@@ -161,7 +161,7 @@ def table_writer(
     return write
 
 
-def table_from(X: Any) -> Table:  # noqa: N803
+def table_from(X: Any) -> Table:
     """A table from an array, masked array, sparse matrix, nested lists or any data frame narwhals knows.
 
     Raises:
@@ -183,5 +183,3 @@ def fill_like(table: Table, filled: np.ndarray) -> Any:
     if isinstance(table.source, Frame):
         return table.source.native(changes)
     return table.source.filled(changes) if isinstance(table.source, Matrix) else filled
-
-

@@ -128,7 +128,7 @@ def _from_sparse(stored: Any, name: str) -> np.ndarray:
     _refuse_words(stored, name)
     if len(stored.shape) != 2:
         raise ValueError(f"{name} has {len(stored.shape)} dimensions, a table has two")
-    refuse_huge(*stored.shape, name)
+    refuse_huge(stored.shape[0], stored.shape[1], name)
     rows, cols = stored.coords
     cells, count = np.unique(rows.astype(np.int64) * stored.shape[1] + cols, return_counts=True)
     if (count > 1).any():
@@ -141,7 +141,7 @@ def _from_sparse(stored: Any, name: str) -> np.ndarray:
 
 def _from_objects(data: np.ndarray, name: str) -> np.ndarray:
     try:
-        return np.where(np.equal(data, None), np.nan, data).astype(np.float64)
+        return np.where(data == None, np.nan, data).astype(np.float64)  # noqa: E711
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} holds something that is not a number: {error}") from error
 

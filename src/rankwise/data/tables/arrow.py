@@ -50,16 +50,16 @@ def read_arrow(data: bytes, name: str, format: str) -> Table:
     try:
         table = parquet.read_table(file) if format == "parquet" else feather.read_table(file)
     except Exception as error:  # pyarrow raises many kinds on broken bytes
-        raise ValueError(f"{name} is not a readable {format} file: {(str(error) or repr(error)).splitlines()[0]}") from error
+        raise ValueError(
+            f"{name} is not a readable {format} file: {(str(error) or repr(error)).splitlines()[0]}"
+        ) from error
     return from_arrow(table, name, format)
 
 
 def from_arrow(table: Any, name: str, format: str) -> Table:
     """A table from a pyarrow Table."""
     index = _index_columns(table)
-    numeric = tuple(
-        j for j, field in enumerate(table.schema) if _is_numeric(field.type) and field.name not in index
-    )
+    numeric = tuple(j for j, field in enumerate(table.schema) if _is_numeric(field.type) and field.name not in index)
     others = [j for j in range(table.num_columns) if j not in numeric]
     labels = tuple(str(x) for x in table.column(others[0]).to_pylist()) if others else None
     columns = [numbers_of(table.column(j)) for j in numeric]

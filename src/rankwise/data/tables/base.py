@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-
 # Tables are held dense, several times over; what is larger would end without a word, for want of memory.
 MOST_CELLS = 2**29
 

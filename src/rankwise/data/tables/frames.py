@@ -57,7 +57,7 @@ class Frame(Source):
         return frame
 
 
-def is_frame(X: Any) -> bool:  # noqa: N803
+def is_frame(X: Any) -> bool:
     """Whether narwhals takes the object for a data frame.
 
     Raises:
@@ -71,7 +71,7 @@ def is_frame(X: Any) -> bool:  # noqa: N803
     return isinstance(frame, nw.DataFrame)
 
 
-def from_frame(X: Any) -> Table:  # noqa: N803
+def from_frame(X: Any) -> Table:
     """A table from a data frame: its numeric columns; row labels from a pandas index or the first other column.
 
     Raises:
@@ -103,9 +103,7 @@ def _columns(frame: Any) -> list[tuple[Any, Any]]:
     if not _is_pandas(frame):
         return [(column.name, column) for column in frame.iter_columns()]
     native = frame.to_native()
-    return [
-        (name, nw.from_native(native.iloc[:, j].rename(str(j)), series_only=True)) for j, name in enumerate(native)
-    ]
+    return [(name, nw.from_native(native.iloc[:, j].rename(str(j)), series_only=True)) for j, name in enumerate(native)]
 
 
 def _is_pandas(frame: Any) -> bool:

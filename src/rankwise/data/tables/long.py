@@ -120,7 +120,15 @@ def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Tabl
     if places[2] not in table.source.numeric:
         raise ValueError(f"{name}: column {long[2]!r} is not numeric")
     rows, columns = (arrow.column(place).to_pylist() for place in places[:2])
-    return _pivot(rows, columns, numbers_of(arrow.column(places[2])), places, table.source, name, range(1, len(rows) + 1))
+    return _pivot(
+        rows,
+        columns,
+        numbers_of(arrow.column(places[2])),
+        places,
+        table.source,
+        name,
+        range(1, len(rows) + 1),
+    )
 
 
 def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[int, int, int]:

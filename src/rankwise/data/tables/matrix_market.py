@@ -53,7 +53,7 @@ def _coordinate(body: list[tuple[int, list[str]]], size: np.ndarray, kind: str, 
 def _array(body: list[tuple[int, list[str]]], size: np.ndarray, kind: str, sign: int) -> np.ndarray:
     n, p = (int(x) for x in size)
     below = -1 if sign < 0 else 0
-    _expect(len(body), np.count_nonzero(np.tri(n, n, below)) if sign else n * p)
+    _expect(len(body), int(np.count_nonzero(np.tri(n, n, below))) if sign else n * p)
     values = _numbers(body, 1, kind)[:, 0]
     if not sign:
         return values.reshape(p, n).T.copy()

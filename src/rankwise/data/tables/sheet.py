@@ -41,7 +41,10 @@ class Sheet:
         return next((match[0] for end in self.ends if (match := re.match(r"\r\n|\n|\r", end))), "\n")
 
     def text(
-        self, changes: Mapping[tuple[int, int], str], more: Sequence[Sequence[str]] = (), delimiter: str | None = None
+        self,
+        changes: Mapping[tuple[int, int], str],
+        more: Sequence[Sequence[str]] = (),
+        delimiter: str | None = None,
     ) -> str:
         """The file with new texts in the cells (line, place) of `changes`, and further lines at its end."""
         delimiter = delimiter or self.delimiter
@@ -143,9 +146,7 @@ def _without_blank_lines(sheet: Sheet) -> Sheet:
         sheet.ends[i] + "".join(sheet.raw[k][0] + sheet.ends[k] for k in range(i + 1, after))
         for i, after in zip(keep, [*keep[1:], len(blank)], strict=True)
     ]
-    return Sheet(
-        [sheet.raw[i] for i in keep], sheet.start, ends, [sheet.lines[i] for i in keep], sheet.delimiter
-    )
+    return Sheet([sheet.raw[i] for i in keep], sheet.start, ends, [sheet.lines[i] for i in keep], sheet.delimiter)
 
 
 def _decode(data: bytes, name: str) -> str:

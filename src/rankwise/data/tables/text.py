@@ -59,7 +59,11 @@ class Text(Source):
         return self.write_cells(format, changes, (), file)
 
     def write_cells(
-        self, format: str, changes: Mapping[tuple[int, int], str], more: Sequence[Sequence[str]], file: BinaryIO
+        self,
+        format: str,
+        changes: Mapping[tuple[int, int], str],
+        more: Sequence[Sequence[str]],
+        file: BinaryIO,
     ) -> None:
         """The sheet with changed cells and further lines, as CSV or TSV, packed or not."""
         delimiter = self.sheet.delimiter
@@ -94,9 +98,7 @@ def number_text(number: float, decimal: str = ".") -> str:
     return f"{float(number):.12g}".replace(".", decimal)
 
 
-def read_text(
-    data: bytes, name: str, format: str, header: bool | None = None, labels: bool | None = None
-) -> Table:
+def read_text(data: bytes, name: str, format: str, header: bool | None = None, labels: bool | None = None) -> Table:
     """A table from the bytes of a CSV or TSV file.
 
     Holes are empty cells and NA, N/A, NaN, null, None and ?, in any case. The delimiter is the one of
@@ -202,9 +204,7 @@ def _notes(
         if j not in numeric and words and sum(x is not None and x == x for x in column) >= words:
             i = column.index(None)
             row = rows[i] if rows is not None and j else str(i + 1)
-            notes.append(
-                f"column {titles[j]!r} is left as it is: {_short(cells[i][j])} in row {row!r} is not a number"
-            )
+            notes.append(f"column {titles[j]!r} is left as it is: {_short(cells[i][j])} in row {row!r} is not a number")
     return tuple(notes)
 
 
