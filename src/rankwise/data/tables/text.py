@@ -93,7 +93,7 @@ def is_tsv(format: str) -> bool:
     return format.startswith("tsv")
 
 
-def number_text(number: float, decimal: str = ".") -> str:
+def number_text(number: Any, decimal: str = ".") -> str:
     """A number in at most 12 significant digits."""
     return f"{float(number):.12g}".replace(".", decimal)
 
