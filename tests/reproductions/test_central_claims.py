@@ -70,21 +70,23 @@ def test_adam_at_a_large_step_ends_as_a_diverging_norm():
 
 
 @pytest.mark.parametrize(
-    ("depth", "low", "high", "rank"), [(2, 0.02, 0.15, 10), (3, 1e-5, 1e-4, 5), (4, 5e-6, 6e-5, 5)]
+    ("depth", "low", "high", "rank"), [(2, 0.03, 0.15, 10), (3, 1e-5, 1e-4, 5), (4, 5e-6, 6e-5, 5)]
 )
 def test_group_rmsprop_at_depth(depth, low, high, rank):
-    truth, problem = instance(0)
+    pairs = [instance(seed) for seed in range(4)]
     solver = rw.GradientDescent(
-        rw.Deep(depth, rw.Gaussian(1e-3)),
-        rw.Optimizer("group_rmsprop", 1e-3, beta=0.99, eps=1e-4),
-        tolerance=1e-6,
+        rw.Deep(depth, rw.Gaussian(1e-3)), rw.Optimizer("group_rmsprop", 1e-3, beta=0.99, eps=1e-4), tolerance=1e-6
     )
-    solution = rw.solve(problem, solver, key=0, max_steps=100_000)
-    error, erank = mean_square_error(solution.matrix, truth), effective_rank(solution.matrix)
-    report(f"group RMSprop, depth {depth}", steps=solution.steps, error=float(error), erank=float(erank))
-    assert solution.result is RESULTS.explained
-    assert low < error < high
-    assert abs(erank - rank) < 0.25 * rank
+    solutions = rw.solve_batch([problem for _, problem in pairs], solver, keys=range(4), max_steps=100_000)
+    errors = [float(mean_square_error(s.matrix, truth)) for s, (truth, _) in zip(solutions, pairs, strict=True)]
+    ranks = [float(effective_rank(solution.matrix)) for solution in solutions]
+    for seed, solution in enumerate(solutions):
+        report(
+            f"group RMSprop, depth {depth}, seed {seed}", steps=solution.steps, error=errors[seed], erank=ranks[seed]
+        )
+        assert solution.result is RESULTS.explained
+    assert low < np.median(errors) < high
+    assert abs(np.median(ranks) - rank) < 0.2 * rank
 
 
 @pytest.mark.parametrize(("depth", "low", "high"), [(1, 0.7, 0.9), (2, 0.03, 0.12), (3, 1e-6, 1e-4)])

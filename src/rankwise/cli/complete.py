@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         if place != "-":
             format_of(place)
     table = read_table(options.table, long=_long(options.long), header=options.header, labels=options.labels)
-    with _progress(options.quiet) as step:
+    with _progress(options) as step:
         done = complete(
             table, method=options.method, holdout=options.holdout, key=options.seed, max_rank=options.max_rank,
             denoise=options.denoise, fill_empty=options.fill_empty, progress=step,
@@ -136,10 +136,10 @@ def _same(one: str, other: str) -> bool:
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str], None] | None]:
-    """A bar on standard error while a terminal looks on, else nothing."""
-    if quiet or not sys.stderr.isatty():
-        yield None
+def _progress(options: argparse.Namespace) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error while a terminal looks on, else nothing; in both cases Ctrl-C is heard."""
+    if options.quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield options.interrupt.check
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -147,7 +147,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None] | None]:
     columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
-        yield lambda words: bar.update(task, description=words)
+
+        def show(words: str) -> None:
+            options.interrupt.check()
+            bar.update(task, description=words)
+
+        yield show
 
 
 def _print(summary: dict[str, Any], options: argparse.Namespace, output: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rankwise.cli import complete, listing, solve
+from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.registry import nearest
 
 COMMANDS = {"complete": complete, "solve": solve, "list": listing}
@@ -42,14 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return _fail(f"unknown command {given[0]!r}{nearest(given[0], COMMANDS)}")
     try:
-        status = _run(given)
+        with interruptible() as interrupt:
+            status = _run(given, interrupt)
         if sys.stdout is not None:
             sys.stdout.flush()
         return status
     except SystemExit as stop:
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        return _fail("interrupted; no partial output was left", 130)
+        status = _fail("interrupted; no partial output was left", 130)
+        if arguments is None:
+            # Threads of compiled code may be at work still, and crash a Python that ends in its own way.
+            os._exit(status)
+        return status
     except BrokenPipeError:
         # The reader of standard output has left: nobody is there to be told.
         _abandon_output()
@@ -64,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_words(error))
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], interrupt: Interrupt) -> int:
     options, unknown = parser().parse_known_args(given)
     if unknown:
         _refuse(unknown[0], options.parser)
@@ -76,7 +82,7 @@ def _run(given: list[str]) -> int:
     if options.command is None:
         options.parser.print_help(sys.stderr)
         return 2
-    options.command_line = given
+    options.command_line, options.interrupt = given, interrupt
     return options.run(options)
 
 

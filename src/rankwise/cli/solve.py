@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{folder} is a file, not a folder")
     if not folder.resolve().parent.is_dir():
         raise ValueError(f"{folder}: the folder {folder.resolve().parent} does not exist")
-    solution = spec.solve()
+    solution = spec.solve(progress=options.interrupt.check)
     write_record(spec, solution, folder)
     made = record(spec, solution)
     if options.json:

@@ -113,13 +113,13 @@ def _holdout(done: Completed) -> dict[str, Any] | None:
         return None
     held = done.holdout.problem
     pick = np.unique(np.linspace(0, held.size - 1, min(held.size, POINTS)).round().astype(int))
-    rows = [label for label in done.table.row_labels if label not in set(done.empty_rows)]
-    columns = [name for name in done.table.column_names if name not in set(done.empty_columns)]
+    seen = ~np.isnan(done.table.values)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return {
         "actual": held.values[pick].astype(float).tolist(),
         "predicted": done.holdout.predicted[pick].astype(float).tolist(),
-        "row": [rows[i] for i in held.rows[pick]],
-        "column": [columns[j] for j in held.cols[pick]],
+        "row": [done.table.row_labels[rows[i]] for i in held.rows[pick]],
+        "column": [done.table.column_names[columns[j]] for j in held.cols[pick]],
         "rmse": done.holdout_rmse,
         "rmse_column_means": done.holdout_rmse_column_means,
         "rmse_effects": done.holdout_rmse_effects,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.loop import solve
 from rankwise.problems import Completion
@@ -18,8 +20,9 @@ RIDGE_SHARES = (0.0, 0.03, 0.3)
 MIDDLE_SHARE = 0.1
 # Held-out errors, in column standard deviations: an exact fit, and one that explains little.
 EXACT, LITTLE = 1e-6, 0.3
-# A further exact fit is looked for up to this rank.
-EXACT_RANKS = 10
+# A further exact fit is looked for up to this rank, with so many steps per rank, where there are fewer observations
+# than SCARCE per row and column together and at least half of them are different numbers.
+EXACT_RANKS, EXACT_STEPS, SCARCE = 10, 50, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ def choose(
     for one in plain:
         if one.error <= EXACT:
             return [one]
-    if min(one.error for one in plain) > LITTLE:
+    if min(one.error for one in plain) > LITTLE and _may_be_exact(problem):
         for scaling in ("scaled", "centred"):
             step(f"{scaling}, exact fit")
             exact = _exact(problem, scaling, key, max_rank)
@@ -87,10 +90,16 @@ def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, S
     return scaling, solve(standardized, solver, key=key, max_steps=candidate.rank)
 
 
+def _may_be_exact(problem: Completion) -> bool:
+    """Whether too few observations may hide an exact fit; rounded numbers (ratings) have none."""
+    distinct = len(np.unique(problem.values))
+    return problem.size < SCARCE * sum(problem.shape) and 2 * distinct >= problem.size
+
+
 def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None) -> Candidate | None:
     standardized = SCALINGS[scaling](problem).standardize(problem)
     limit = min(EXACT_RANKS, max_rank or EXACT_RANKS)
-    solution = solve(standardized, Greedy(max_rank=limit, polish=False), key=key)
+    solution = solve(standardized, Greedy(max_rank=limit, inner_steps=EXACT_STEPS, polish=False), key=key)
     if solution.result is not RESULTS.explained or solution.rank == 0:
         return None
     path = solution.state[0].path

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
+import scipy.linalg.lapack
 import scipy.sparse
-import scipy.sparse.linalg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem
 
-# Beyond so many unknowns, or multiplications, conjugate gradients replace the dense Cholesky factorization.
+# Beyond so many unknowns conjugate gradients replace the dense Cholesky factorization of joint steps.
 DIRECT_UNKNOWNS = 3000
-DIRECT_PRODUCTS = 1e10
 # The share of the gradient that conjugate gradients may leave, and the most iterations they may take.
-CG_TOLERANCE = 1e-2
+CG_TOLERANCE = 0.1
 CG_STEPS = 300
 # Regularization of the small blocks relative to their trace; refinement takes its effect out again.
 BLOCK_SHIFT = 1e-11
 # The smallest damping weight of a column of the factors relative to the largest.
 WEIGHT_FLOOR = 1e-20
-CHUNK = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,6 @@ class EliminatedFactor:
         self.values, self.ridge = values[order], ridge
         self.pointer = np.concatenate([[0], np.cumsum(np.bincount(self.long, minlength=self.size))])
         self.pattern = self.table(np.ones(values.size))
-        self.pattern_by_short = self.pattern.T.tocsr()
 
     def table(self, numbers: np.ndarray) -> scipy.sparse.csr_array:
         """Numbers at the observed places, as a sparse (N, n) array."""
@@ -110,11 +108,8 @@ class EliminatedFactor:
         return Point(left, right, residual, _objective(residual, left, right, self.ridge))
 
     def linearize(self, point: Point) -> Linearization:
-        """Dense Schur complement where that is affordable, conjugate gradients beyond."""
-        r = point.left.shape[1]
-        products = float(r) ** 3 * self.n**2 * self.size
-        direct = self.n * r <= DIRECT_UNKNOWNS and products <= DIRECT_PRODUCTS
-        return (_DenseSchur if direct else _ImplicitSchur)(self, point)
+        """The Gauss-Newton model in the short factor."""
+        return _Schur(self, point)
 
     def _gauge(self, short: np.ndarray, long: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u, s, v = LowRank(short, long).svd()
@@ -122,85 +117,43 @@ class EliminatedFactor:
 
 
 class _Schur(Linearization):
-    """What both ways to solve with S share: the gradient, the damping weights and the trial point."""
+    """Steps of the short factor by conjugate gradients on S, whose products are sparse products with the pattern.
+
+    The dense matrix S is never formed: stopping early costs a step or two in the end and saves most of the work,
+    and the directions that S barely sees, along which factors run away, are left out.
+    """
 
     def __init__(self, system: EliminatedFactor, point: Point) -> None:
         self.system = system
         self.short, self.long = (point.right, point.left) if system.flipped else (point.left, point.right)
-        self.r = self.short.shape[1]
-        self.blocks = system.blocks(self.short)
+        self.inverse = np.linalg.inv(system.blocks(self.short))
         self.gradient = system.table(point.residual).T @ self.long + system.ridge * self.short
         mean_degree = point.residual.size / (system.n * system.size)
-        weights = (self.long**2).sum(axis=0) * mean_degree + system.ridge
-        self.weights = np.maximum(weights, max(weights.max() * WEIGHT_FLOOR, np.finfo(float).tiny))
-
-    @property
-    def gauge(self) -> np.ndarray:
-        """Weights of |U^T dU|^2, which makes S definite where it is blind: along U itself; not with ridge."""
-        return np.zeros_like(self.weights) if self.system.ridge.any() else self.weights
-
-    def outer_blocks(self, discount: np.ndarray | None = None) -> np.ndarray:
-        """A_i + ridge, each observation counted 1 - discount times."""
-        pattern = self.system.pattern
-        if discount is not None:
-            pattern = self.system.table(1 - discount)
-        blocks = (pattern.T @ _squares(self.long)).reshape(-1, self.r, self.r)
-        return blocks + np.diag(self.system.ridge)
+        self.weights = _floored((self.long**2).sum(axis=0) * mean_degree + system.ridge)
+        # S is blind along the columns of the short factor, where only the basis changes: weigh U^T dU too.
+        self.gauge = 0.0 if system.ridge.any() else self.weights
+        self.by_short, self.by_long = self.short[system.short], self.long[system.long]
+        self.diagonal = self._diagonal()
 
     def trial(self, damping: float) -> Trial | None:
-        step = self.step(damping)
-        if step is None or not np.isfinite(step).all():
+        step = self._step(damping)
+        if not np.isfinite(step).all():
             return None
         quadratic = damping * (step**2 * self.weights).sum()
         short, long = self.short + step, self.long
         left, right = (long, short) if self.system.flipped else (short, long)
         return Trial(self.system.settle(left, right), 0.5 * float(quadratic - (self.gradient * step).sum()))
 
-    @abstractmethod
-    def step(self, damping: float) -> np.ndarray | None:
-        """-(S + damping weights)^-1 gradient, shape (n, r)."""
+    def _diagonal(self) -> np.ndarray:
+        """The diagonal blocks of S: those of A, each observation discounted by its leverage in the long factor."""
+        system, r = self.system, self.short.shape[1]
+        leverage = np.einsum(
+            "ia,ia->i", np.einsum("ia,iab->ib", self.by_short, self.inverse[system.long]), self.by_short
+        )
+        kept = system.table(1 - np.minimum(leverage, 1.0))
+        return (kept.T @ _squares(self.long)).reshape(-1, r, r) + np.diag(system.ridge)
 
-
-class _DenseSchur(_Schur):
-    """S as a dense matrix, formed once and factorized for every damping."""
-
-    def __init__(self, system: EliminatedFactor, point: Point) -> None:
-        super().__init__(system, point)
-        n, r = system.n, self.r
-        inverse_root = np.linalg.inv(np.linalg.cholesky(self.blocks))
-        schur = np.zeros((n * r, n * r))
-        chunk = max(1, CHUNK // (n * r * r))
-        for start in range(0, system.size, chunk):
-            part = slice(start, start + chunk)
-            seen = system.pattern[part].toarray()
-            rooted = (inverse_root[part] @ self.short.T) * seen[:, None, :]
-            coupling = (rooted[..., None] * self.long[part, None, None, :]).reshape(-1, n * r)
-            schur -= coupling.T @ coupling
-        by_block = schur.reshape(n, r, n, r)
-        every = np.arange(n)
-        by_block[every, :, every, :] += self.outer_blocks()
-        if not system.ridge.any():
-            within = np.arange(r)
-            by_block[:, within, :, within] += self.gauge[:, None, None] * (self.short @ self.short.T)
-        self.schur = schur
-
-    def step(self, damping: float) -> np.ndarray | None:
-        damped = self.schur + np.diag(np.tile(damping * self.weights, self.system.n))
-        solution = _cholesky_solve(damped, self.gradient.ravel())
-        return None if solution is None else -solution.reshape(self.gradient.shape)
-
-
-class _ImplicitSchur(_Schur):
-    """Products with S from sparse products with the observed pattern, for conjugate gradients."""
-
-    def __init__(self, system: EliminatedFactor, point: Point) -> None:
-        super().__init__(system, point)
-        self.inverse = np.linalg.inv(self.blocks)
-        self.by_short, self.by_long = self.short[system.short], self.long[system.long]
-        leverage = np.einsum("ia,iab,ib->i", self.by_short, self.inverse[system.long], self.by_short)
-        self.diagonal = self.outer_blocks(np.minimum(leverage, 1.0))
-
-    def product(self, vector: np.ndarray, damping: float) -> np.ndarray:
+    def _product(self, vector: np.ndarray, damping: float) -> np.ndarray:
         """(S + gauge + damping weights) vector."""
         system = self.system
         step = vector.reshape(self.gradient.shape)
@@ -210,21 +163,15 @@ class _ImplicitSchur(_Schur):
         image = system.table(direct - indirect).T @ self.long + (system.ridge + damping * self.weights) * step
         return (image + self.short @ (self.short.T @ step) * self.gauge).ravel()
 
-    def step(self, damping: float) -> np.ndarray | None:
+    def _step(self, damping: float) -> np.ndarray:
         n, r = self.gradient.shape
-        floor = damping * self.weights + BLOCK_SHIFT * self.weights
-        inverse = np.linalg.inv(self.diagonal + floor[:, None] * np.eye(r))
-        operator = scipy.sparse.linalg.LinearOperator(
-            (n * r, n * r), matvec=lambda x: self.product(x, damping), dtype=float
+        inverse = np.linalg.inv(self.diagonal + np.diag((damping + BLOCK_SHIFT) * self.weights))
+        step = _conjugate_gradients(
+            lambda x: self._product(x, damping),
+            self.gradient.ravel(),
+            lambda x: np.einsum("iab,ib->ia", inverse, x.reshape(n, r)).ravel(),
         )
-        preconditioner = scipy.sparse.linalg.LinearOperator(
-            (n * r, n * r), dtype=float,
-            matvec=lambda x: np.einsum("iab,ib->ia", inverse, x.reshape(n, r)).ravel(),
-        )  # fmt: skip
-        solution, _ = scipy.sparse.linalg.cg(
-            operator, -self.gradient.ravel(), rtol=CG_TOLERANCE, maxiter=CG_STEPS, M=preconditioner
-        )
-        return solution.reshape(n, r)
+        return step.reshape(n, r)
 
 
 class JointFactors:
@@ -277,7 +224,7 @@ class _Joint(Linearization):
         for part in (slice(0, d1), slice(d1, None)):
             weights[part] = by_row[part].mean(axis=0) if by_row[part].size else 0
         weights += self.ridge.reshape(rows, r)
-        return np.maximum(weights, max(weights.max() * WEIGHT_FLOOR, np.finfo(float).tiny)).ravel()
+        return _floored(weights).ravel()
 
     def _normal(self) -> np.ndarray:
         normal = self.jacobian.T @ self.jacobian
@@ -300,12 +247,10 @@ class _Joint(Linearization):
             solution = _cholesky_solve(self.normal + np.diag(damping * self.weights), self.gradient)
             return None if solution is None else -solution
         shift = self.ridge + damping * self.weights
-        size, scaling = self.gradient.size, 1 / (self.norms + shift)
-        operator = scipy.sparse.linalg.LinearOperator(
-            (size, size), matvec=lambda x: self.jacobian.T @ (self.jacobian @ x) + shift * x, dtype=float
+        scaling = 1 / (self.norms + shift)
+        return _conjugate_gradients(
+            lambda x: self.jacobian.T @ (self.jacobian @ x) + shift * x, self.gradient, lambda x: scaling * x
         )
-        diagonal = scipy.sparse.linalg.LinearOperator((size, size), matvec=lambda x: scaling * x, dtype=float)
-        return scipy.sparse.linalg.cg(operator, -self.gradient, rtol=CG_TOLERANCE, maxiter=CG_STEPS, M=diagonal)[0]
 
 
 def _squares(factor: np.ndarray) -> np.ndarray:
@@ -315,6 +260,22 @@ def _squares(factor: np.ndarray) -> np.ndarray:
 
 def _objective(residual: np.ndarray, left: np.ndarray, right: np.ndarray, ridge: np.ndarray) -> float:
     return 0.5 * float(residual @ residual + ridge @ ((left**2).sum(axis=0) + (right**2).sum(axis=0)))
+
+
+def _floored(weights: np.ndarray) -> np.ndarray:
+    return np.maximum(weights, max(float(weights.max()) * WEIGHT_FLOOR, np.finfo(float).tiny))
+
+
+def _conjugate_gradients(
+    product: Callable[[np.ndarray], np.ndarray],
+    gradient: np.ndarray,
+    precondition: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """-H^-1 gradient, to the accuracy an inexact Newton step needs, given products with H."""
+    size = gradient.size
+    operator = LinearOperator((size, size), matvec=product, dtype=float)
+    preconditioner = LinearOperator((size, size), matvec=precondition, dtype=float)
+    return cg(operator, -gradient, rtol=CG_TOLERANCE, maxiter=CG_STEPS, M=preconditioner)[0]
 
 
 def _column_norms(jacobian: np.ndarray | scipy.sparse.sparray) -> np.ndarray:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 
+from rankwise.data.tables.arrow import whole_numbers
 from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge
 from rankwise.data.tables.matrix_market import read_matrix_market
 
@@ -38,7 +38,9 @@ class Matrix(Source):
 
     def filled(self, filled: Filled) -> np.ndarray:
         """The array with the new numbers in place, in the precision it had."""
-        return np.where(filled.take, filled.values, self.array).astype(self.array.dtype)
+        array, values = self.array.copy(), filled.values[filled.take]
+        array[filled.take] = whole_numbers(values, array.dtype) if array.dtype.kind in "iu" else values
+        return array
 
     def arrow(self, filled: Filled) -> Any:
         """Columns c1, c2, ..."""
@@ -66,6 +68,8 @@ def write_matrix(
             for one, data in ((f"{key}.npy", member.getvalue()), *rest):
                 archive.writestr(one, data)
     else:
+        import scipy.io
+
         scipy.io.mmwrite(buffer, array, precision=17)
     file.write(buffer.getvalue())
 

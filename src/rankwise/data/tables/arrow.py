@@ -58,9 +58,11 @@ def read_arrow(data: bytes, name: str, format: str) -> Table:
 
 def from_arrow(table: Any, name: str, format: str) -> Table:
     """A table from a pyarrow Table."""
+    import pyarrow as pa
+
     index = _index_columns(table)
     numeric = tuple(j for j, field in enumerate(table.schema) if _is_numeric(field.type) and field.name not in index)
-    others = [j for j in range(table.num_columns) if j not in numeric]
+    others = [j for j, field in enumerate(table.schema) if j not in numeric and not pa.types.is_null(field.type)]
     labels = tuple(str(x) for x in table.column(others[0]).to_pylist()) if others else None
     columns = [numbers_of(table.column(j)) for j in numeric]
     single = bool(columns) and all(column.dtype == np.float32 for column in columns)
@@ -99,12 +101,19 @@ def replace_numbers(column: Any, values: np.ndarray, take: np.ndarray) -> Any:
     import pyarrow.compute as pc
 
     if pa.types.is_integer(column.type):
-        limits = np.iinfo(column.type.to_pandas_dtype())
-        values = np.clip(np.round(np.where(take, values, 0)), limits.min, limits.max)
-        new = pa.array(values).cast(column.type, safe=False)
+        kind = np.dtype(column.type.to_pandas_dtype())
+        new = pa.array(whole_numbers(np.where(take, values, 0), kind)).cast(column.type)
     else:
         new = pa.array(np.where(take, values, 0)).cast(column.type, safe=False)
     return pc.if_else(pa.array(take), new, column.combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def whole_numbers(values: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """The nearest numbers that an integer type holds."""
+    limits = np.iinfo(kind)
+    # The largest float within the limits: 2**63 - 1, say, is none.
+    most = np.floor(np.nextafter(float(limits.max) + 1, 0))
+    return np.clip(np.round(values), limits.min, most).astype(kind)
 
 
 def _is_numeric(kind: Any) -> bool:

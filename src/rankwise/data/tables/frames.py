@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.arrow import numbers_of, replace_numbers
+from rankwise.data.tables.arrow import numbers_of, replace_numbers, whole_numbers
 from rankwise.data.tables.base import Filled, Source, Table, make_table
 
 
@@ -51,8 +51,8 @@ class Frame(Source):
             j = self.numeric[k]
             new = frame.iloc[:, j].copy()
             take, values = filled.take[:, k], filled.values[:, k]
-            integer = "int" in str(new.dtype).lower()
-            new[take] = np.round(values[take]).astype(np.int64) if integer else values[take]
+            kind = new.dtype if isinstance(new.dtype, np.dtype) else new.dtype.numpy_dtype
+            new[take] = whole_numbers(values[take], kind) if kind.kind in "iu" else values[take].astype(kind)
             frame.isetitem(j, new.astype(frame.dtypes.iloc[j]))
         return frame
 
@@ -61,11 +61,15 @@ def is_frame(X: Any) -> bool:
     """Whether narwhals takes the object for a data frame.
 
     Raises:
-        ValueError: on a lazy one.
+        ValueError: on a lazy one, or one with two columns of one name.
     """
     import narwhals as nw
+    from narwhals.exceptions import DuplicateError
 
-    frame = nw.from_native(X, pass_through=True)
+    try:
+        frame = nw.from_native(X, pass_through=True)
+    except DuplicateError as error:
+        raise ValueError(f"the frame has two columns of one name: {' '.join(str(error).split())}") from error
     if isinstance(frame, nw.LazyFrame):
         raise ValueError("a lazy frame has no cells yet: collect it first")
     return isinstance(frame, nw.DataFrame)

@@ -158,7 +158,7 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _sniff(text: str, cut: bool) -> str:
-    """The delimiter that cuts the first lines into equal numbers of parts, most of them numbers or empty, and into the most.
+    """The delimiter that cuts the first lines into the most parts: equal in number, mostly numbers or empty.
 
     Counting numbers tells "1,5;2,5;3,5", with commas for decimal signs, from "a;b,1,2".
     """
