@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+
 from rankwise.data.tables import write_atomically, write_together
 
 

@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 from pyarrow import feather, parquet
+
 from rankwise.data.tables import read_table, write_table
 
 READ = {"parquet": parquet.read_table, "feather": feather.read_table}

@@ -6,6 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
+
 from rankwise.data.tables import fill_like, table_from
 
 HOLES = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, np.nan], [0.1, 8.0, 9.0]])

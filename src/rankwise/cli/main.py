@@ -83,7 +83,20 @@ def _run(given: list[str], interrupt: Interrupt) -> int:
         options.parser.print_help(sys.stderr)
         return 2
     options.command_line, options.interrupt = given, interrupt
+    _keep_compiled_programs()
     return options.run(options)
+
+
+def _keep_compiled_programs() -> None:
+    """Let JAX keep what it compiles in the user's cache folder (the setting is read when JAX is imported)."""
+    home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(home, "rankwise")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return  # No place to keep anything: every run compiles for itself.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
 def _refuse(word: str, parser: OneLine) -> NoReturn:

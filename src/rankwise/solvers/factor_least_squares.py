@@ -9,7 +9,7 @@ import numpy as np
 
 from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem
-from rankwise.solvers.normal_equations import EliminatedFactor, JointFactors, Point
+from rankwise.solvers.normal_equations import HUGE, EliminatedFactor, JointFactors, Point
 
 # Levenberg-Marquardt: the first damping, its range, and how often it may rise within one step.
 FIRST_DAMPING = 1e-3
@@ -33,7 +33,8 @@ class Fit:
     """Fitted factors, |measure(left right^T) - values|, the steps taken, and why the fit ended.
 
     exact: the relative residual is at most `tolerance`; stationary: a local minimum; max_steps: neither yet;
-    diverging: the matrix outgrew `norm_limit`; non_finite: the starting factors or the data are not finite.
+    diverging: the matrix outgrew `norm_limit`, or did so at the start; non_finite: the starting factors or the
+    data are not finite.
     """
 
     left: np.ndarray
@@ -59,7 +60,8 @@ def fit_factors(
 
     left (d1, r), right (d2, r); symmetric: left = right = Z (d, r), of which only `left` is read. All work is in
     float64, whatever the precision of the data. Without ridge the factors returned may be scaled against each
-    other; the matrix is what counts.
+    other, and they have at most min(d1, d2) columns; the matrix is what counts. ridge may also be one number per
+    column, ascending, while the columns are sorted by singular value, descending.
 
     tolerance: a residual of at most this share of |values| is exact.
     stationary: three steps in a row that each lower the objective by less than this share end the fit.
@@ -75,8 +77,11 @@ def fit_factors(
         return Fit(left, right, float(np.linalg.norm(values)), 0, "exact" if size == 0.0 else "stationary")
     # Values of size one, and factors to match: no square can overflow or vanish.
     root = np.sqrt(size)
-    ridge = np.broadcast_to(np.asarray(ridge, float) / (problem.scale * size), left.shape[1:])
-    system = _system(problem, values / size, ridge, symmetric)
+    if max(np.max(np.abs(left)), np.max(np.abs(right))) > HUGE * root:
+        return Fit(left, right, float("inf"), 0, "diverging")
+    ridges = np.broadcast_to(np.asarray(ridge, float) / (problem.scale * size), left.shape[1:])
+    ridges = ridges[: min(problem.shape)]
+    system = _system(problem, values / size, ridges, symmetric)
     limit = norm_limit * np.sqrt(left.shape[0] * right.shape[0] / float(problem.energy()))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         fit = _descend(system, system.settle(left / root, right / root), tolerance, stationary, max_steps, limit)

@@ -24,6 +24,8 @@ CG_STEPS = 300
 BLOCK_SHIFT = 1e-11
 # The smallest damping weight of a column of the factors relative to the largest.
 WEIGHT_FLOOR = 1e-20
+# Factors of data of size one that exceed this would overflow when squared twice.
+HUGE = 1e70
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,7 @@ class _Schur(Linearization):
 
     def trial(self, damping: float) -> Trial | None:
         step = self._step(damping)
-        if not np.isfinite(step).all():
+        if not np.abs(step).max() <= HUGE:
             return None
         quadratic = damping * (step**2 * self.weights).sum()
         short, long = self.short + step, self.long
@@ -233,7 +235,7 @@ class _Joint(Linearization):
 
     def trial(self, damping: float) -> Trial | None:
         step = self.step(damping)
-        if step is None or not np.isfinite(step).all():
+        if step is None or not np.abs(step).max() <= HUGE:
             return None
         predicted = 0.5 * float(damping * (step**2 * self.weights).sum() - self.gradient @ step)
         moved = self.stacked + step.reshape(self.stacked.shape)
