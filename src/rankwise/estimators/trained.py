@@ -22,7 +22,7 @@ TRAINED: dict[str, GradientDescent] = {
     "deep": GradientDescent(
         Deep(3, Gaussian(1e-3)), Optimizer("group_rmsprop", 1e-3, beta=0.99, eps=1e-4), tolerance=1e-10
     ),
-    "ratio": GradientDescent(Full(Gaussian(1e-3)), Optimizer("adam", 1e-3), Ratio(1e-3, resolution=1e-5)),
+    "ratio": GradientDescent(Full(Gaussian(1e-3)), Optimizer("adam", 1e-3), Ratio(1e-3, resolution=1e-4)),
 }
 
 

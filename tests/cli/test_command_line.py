@@ -1,0 +1,199 @@
+"""The command as a whole: its parser, `list`, `solve`, and what happens to broken pipes and Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from rankwise.cli.interrupt import Interrupt, interruptible
+from rankwise.cli.listing import registries
+
+COMMAND = [sys.executable, "-m", "rankwise"]
+SPEC = """
+key = 1
+max_steps = 20
+track = ["effective_rank"]
+
+[problem]
+count = 60
+truth = { shape = [10, 10], rank = 1 }
+
+[solver]
+name = "greedy"
+"""
+
+
+def test_version(shell):
+    assert shell("--version") == 0
+    assert shell.out == f"rankwise {version('rankwise')}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["complete", "--help"], ["solve", "-h"], ["list", "-h"]])
+def test_help(shell, words):
+    assert shell(*words) == 0
+    assert shell.out.startswith("usage: rankwise")
+
+
+def test_no_command_shows_the_help_and_fails(shell):
+    assert shell() == 2
+    assert shell.err.startswith("usage: rankwise")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["complet"], "unknown command 'complet'; did you mean 'complete'?"),
+        (["frobnicate"], "unknown command 'frobnicate'; known: complete, list, solve"),
+        (["-x"], "unknown option -x"),
+        (["--verson"], "unknown option --verson; did you mean '--version'?"),
+        (["list", "solver"], "unknown registry 'solver'; did you mean 'solvers'?"),
+        (["list", "nothing"], "unknown registry 'nothing'; known: factorizations, "),
+        (["solve"], "arguments are required: SPEC.toml"),
+        (["solve", "no.toml"], "no.toml: No such file or directory"),
+        (["solve", "."], "Is a directory"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(shell, words, told):
+    assert told in shell.refuses(*words)
+
+
+def test_list_names_everything_with_a_sentence(shell):
+    assert shell("list") == 0
+    for title, registry in registries().items():
+        assert f"\n{title}\n" in "\n" + shell.out
+        for name in registry:
+            assert any(line.split()[0] == name and len(line.split()) > 1 for line in shell.out.splitlines())
+    assert shell("list", "solvers") == 0
+    assert shell.out.startswith("solvers\n  gradient_descent ")
+
+
+def test_solve_writes_its_record(shell, tmp_path):
+    (tmp_path / "run.toml").write_text(SPEC)
+    assert shell("solve", "run.toml") == 0
+    assert "record: run" in shell.out
+    made = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert made["rank"] == 1
+    assert made["spec"]["key"] == 1
+    assert len(made["history"]["effective_rank"]) == len(made["history"]["train_loss"])
+    with np.load(tmp_path / "run" / "matrix.npz") as arrays:
+        assert np.linalg.matrix_rank(arrays["left"] @ arrays["right"].T) == 1
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["matrix.npz", "record.json"]
+    assert shell("solve", "run.toml", "-o", "again", "--json") == 0
+    assert json.loads(shell.out)["history"] == made["history"]
+    assert shell("solve", "run.toml", "--quiet") == 0
+    assert shell.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["bad.toml"], "bad.toml is not a TOML file"),
+        (["deep.toml"], "deep.toml is not a TOML file"),
+        (["bytes.toml"], "bytes.toml is not a TOML file"),
+        (["wrong.toml"], "wrong.toml: solver.ranks is not a key"),
+        (["run.toml", "-o", "run.toml"], "run.toml is a file, not a folder"),
+        (["run.toml", "-o", "no/folder"], "no/folder: the folder"),
+    ],
+)
+def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
+    (tmp_path / "run.toml").write_text(SPEC)
+    (tmp_path / "bad.toml").write_text("[problem\nname =")
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 5000)
+    (tmp_path / "bytes.toml").write_bytes(bytes(range(128, 256)))
+    (tmp_path / "wrong.toml").write_text(SPEC + "ranks = 3\n")
+    assert told in shell.refuses("solve", *words)
+
+
+# What only a process of its own can show.
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("process")
+    rng = np.random.default_rng(0)
+    full = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 40))
+    np.save(folder / "t.npy", np.where(rng.random(full.shape) < 0.3, np.nan, full))
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_standard_output_is_told_in_one_line(folder):
+    for words, told in (
+        (["list"], "No space left on device"),
+        (["complete", "t.npy", "-o", "-", "--method", "means"], "standard output: No space left on device"),
+    ):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([*COMMAND, *words], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (2, f"rankwise: {told}\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit on Windows")
+def test_a_limit_on_file_size_leaves_the_older_file(folder):
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    (folder / "o.npy").write_text("old")
+    done = subprocess.run(
+        [*COMMAND, "complete", "t.npy", "-o", "o.npy", "--method", "means"],
+        cwd=folder, preexec_fn=limit, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "rankwise: o.npy: File too large\n")
+    assert (folder / "o.npy").read_text() == "old"
+    assert names(folder) == ["o.npy", "t.npy"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing on Windows")
+@pytest.mark.parametrize(("method", "wait"), [("auto", 0.3), ("deep", 3.0)])
+def test_ctrl_c_leaves_no_partial_output(folder, method, wait):
+    before = names(folder)
+    process = subprocess.Popen(
+        [*COMMAND, "complete", "t.npy", "-o", "new.npy", "--report", "page.html", "--method", method],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == "rankwise: interrupted; no partial output was left\n"
+    assert names(folder) == before
+
+
+def test_ctrl_c_that_was_swallowed_is_raised_at_the_next_step():
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+
+    with interruptible() as interrupt:
+        interrupt.check()
+        _xla_gc_callback()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check(1, 2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_is_raised_at_once_elsewhere():
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_another_handler_of_ctrl_c_is_left_alone(monkeypatch):
+    heard = []
+    old = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        with interruptible() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+            interrupt.check()
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert heard == [1]
+    assert not Interrupt().asked

@@ -1,0 +1,174 @@
+"""Runs described by names and numbers: built as told, and refused with the path of the key that is wrong."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from rankwise.factorizations import Deep, Orthogonal
+from rankwise.penalties import Ratio
+from rankwise.solvers import GradientDescent, Greedy
+from rankwise.spec import build_spec, read_spec, write_record
+
+RUN = {
+    "key": 2,
+    "max_steps": 5,
+    "checkpoints": [0, 5],
+    "track": ["effective_rank"],
+    "problem": {
+        "name": "completion",
+        "count": 30,
+        "noise": 0.1,
+        "holdout": 0.2,
+        "loss": "mean",
+        "dtype": "float32",
+        "truth": {"shape": [8, 7], "rank": 2, "key": 1, "kappa": 10.0},
+    },
+    "solver": {
+        "name": "gradient_descent",
+        "tolerance": 1e-6,
+        "factorization": {"name": "deep", "depth": 3, "start": {"name": "orthogonal", "scale": 0.1}},
+        "optimizer": {"name": "adam", "learning_rate": 0.01, "b1": 0.8},
+        "penalty": {"name": "ratio", "weight": 1e-2},
+    },
+}
+
+
+def changed(path, value):
+    """`RUN` with another value at a dotted path; None takes the key out."""
+    made = copy.deepcopy(RUN)
+    *parents, last = path.split(".")
+    inner = made
+    for key in parents:
+        inner = inner[key]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return made
+
+
+def test_everything_is_built_as_told():
+    spec = build_spec(RUN)
+    assert isinstance(spec.solver, GradientDescent)
+    assert spec.solver.factorization == Deep(3, Orthogonal(0.1))
+    assert spec.solver.penalty == Ratio(1e-2)
+    assert dict(spec.solver.optimizer.settings) == {"b1": 0.8}
+    assert spec.problem.shape == (8, 7)
+    assert spec.problem.values.dtype == np.float32
+    assert (spec.problem.size, spec.heldout.size) == (24, 6)
+    assert spec.problem.scale == pytest.approx(2 / 24)
+    assert spec.truth.rank == 2
+    assert spec.arguments == {key: RUN[key] for key in ("key", "max_steps", "checkpoints", "track")}
+
+
+def test_names_alone_take_the_defaults():
+    spec = build_spec({"problem": changed("problem.loss", None)["problem"], "solver": "greedy"})
+    assert spec.solver == Greedy()
+    assert spec.problem.scale == 1
+
+
+def test_a_run_is_the_same_twice_and_its_record_is_plain(tmp_path):
+    spec = build_spec(RUN)
+    first, second = spec.solve(), build_spec(RUN).solve()
+    assert np.asarray(first.matrix).tobytes() == np.asarray(second.matrix).tobytes()
+    write_record(spec, first, tmp_path / "run")
+    made = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert made["spec"] == RUN
+    assert made["steps"] == 5
+    assert made["result"]["name"] == first.result.name
+    assert set(made["versions"]) >= {"rankwise", "numpy", "jax"}
+    assert len(made["history"]["effective_rank"]) == 2
+
+
+def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
+    (tmp_path / "t.csv").write_text("u,i,v\na,x,1\na,y,2\nb,x,3\n")
+    (tmp_path / "run.toml").write_text('solver = "greedy"\n[problem]\nfile = "t.csv"\nlong = ["u", "i", "v"]\n')
+    spec = read_spec(tmp_path / "run.toml")
+    assert spec.problem.shape == (2, 2)
+    assert spec.problem.size == 3
+    assert spec.truth is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("problem", None, "problem is missing"),
+        ("problem", 3, "problem must be a table of keys, not 3"),
+        ("problem.name", "completoin", "problem.name: unknown problem 'completoin'; did you mean 'completion'?"),
+        ("problem.name", ["completion"], "problem.name must be a name"),
+        ("problem.cuont", 3, "problem.cuont is not a key; did you mean 'count'?"),
+        ("problem.count", None, "problem.count, the number of observations, is missing"),
+        ("problem.count", "many", "problem.count must be a whole number, not 'many'"),
+        ("problem.count", -1, "problem: count"),
+        ("problem.count", 10**9, "problem: "),
+        ("problem.loss", "mena", "problem.loss must be 'half_sum', 'mean' or 'sum', not 'mena'"),
+        ("problem.dtype", "float16", "problem.dtype must be 'float32' or 'float64'"),
+        ("problem.holdout", 1, "problem.holdout must be a number at least 0 and below 1, not 1"),
+        ("problem.holdout", "a", "problem.holdout must be a number"),
+        ("problem.file", 3, "problem.file must be a file name, not 3"),
+        ("problem.truth", None, "problem.truth is missing"),
+        ("problem.truth", [1], "problem.truth must be a table of keys"),
+        ("problem.truth.rnak", 3, "problem.truth.rnak is not a key; did you mean 'rank'?"),
+        ("problem.truth.rank", None, "problem.truth.rank is missing"),
+        ("problem.truth.shape", 8, "problem.truth.shape must be two numbers, not 8"),
+        ("problem.truth.shape", [8, 2.5], "problem.truth.shape must be a whole number, not 2.5"),
+        ("problem.truth.symmetric", "yes", "problem.truth.symmetric must be true or false, not 'yes'"),
+        ("solver", None, "solver is missing"),
+        ("solver", "gredy", "solver.name: unknown solver 'gredy'; did you mean 'greedy'?"),
+        ("solver", [], "solver must be a table of keys"),
+        ("solver.name", None, "solver.name is missing; known: "),
+        ("solver.ranks", 3, "solver.ranks is not a key"),
+        ("solver.tolerance", "small", "solver.tolerance must be a number, not 'small'"),
+        ("solver.factorization.name", "deeep", "solver.factorization.name: unknown factorization 'deeep'; did you mean"),
+        ("solver.factorization.depth", 2.5, "solver.factorization.depth must be a whole number, not 2.5"),
+        ("solver.factorization.depth", 0, "solver.factorization: depth"),
+        ("solver.factorization.depth", 10**12, "solver.factorization.depth is too large"),
+        ("solver.factorization.start.scale", "x", "solver.factorization.start.scale must be a number, not 'x'"),
+        ("solver.factorization.start", "gausian", "unknown start 'gausian'; did you mean 'gaussian'?"),
+        ("solver.optimizer", 3, "solver.optimizer must be a table of keys"),
+        ("solver.optimizer", "adma", "solver.optimizer.name: unknown optimizer 'adma'; did you mean 'adam'?"),
+        ("solver.optimizer.learning_rate", True, "solver.optimizer.learning_rate must be a number, not True"),
+        ("solver.optimizer.beta", 0.9, "solver.optimizer: "),
+        ("solver.penalty.weight", [1], "solver.penalty.weight must be a number, not [1]"),
+        ("max_stpes", 3, "max_stpes is not a key; did you mean 'max_steps'?"),
+        ("max_steps", "few", "max_steps must be a whole number, not 'few'"),
+        ("checkpoints", {"a": 1}, "checkpoints must be a whole number"),
+        ("track", "effective_rank", "track must be a list of names"),
+        ("track", ["efective_rank"], "track: unknown track 'efective_rank'; did you mean 'effective_rank'?"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(path, value, told):
+    with pytest.raises(ValueError, match=r"^[a-z]") as caught:
+        build_spec(changed(path, value))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_table_is_told_with_both_files(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3\n")
+    (tmp_path / "run.toml").write_text('solver = "greedy"\n[problem]\nfile = "t.csv"\n')
+    with pytest.raises(ValueError, match=r"run\.toml: t\.csv: line 3 has 1 cell"):
+        read_spec(tmp_path / "run.toml")
+    (tmp_path / "run.toml").write_text('solver = "greedy"\n[problem]\nfile = "t.csv"\nlong = ["u", "i"]\n')
+    with pytest.raises(ValueError, match="problem.long must be three column names"):
+        read_spec(tmp_path / "run.toml")
+
+
+JUNK = [None, "x", [], [1, 2], -1, 1.5, float("nan"), True, {}, {"name": "x"}, {"name": ["a"]}, [[1]], 10**25]
+
+
+def paths(inner, parents=()):
+    for key, value in inner.items():
+        yield ".".join((*parents, key))
+        if isinstance(value, dict):
+            yield from paths(value, (*parents, key))
+
+
+@pytest.mark.parametrize("path", list(paths(RUN)))
+def test_junk_anywhere_is_built_or_refused(path):
+    for junk in JUNK:
+        try:
+            build_spec(changed(path, junk))
+        except ValueError as error:
+            assert "\n" not in str(error)  # noqa: PT017
