@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from rankwise.factorizations import Deep, Orthogonal
 from rankwise.penalties import Ratio
 from rankwise.solvers import GradientDescent, Greedy
@@ -120,14 +121,18 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
         ("solver.name", None, "solver.name is missing; known: "),
         ("solver.ranks", 3, "solver.ranks is not a key"),
         ("solver.tolerance", "small", "solver.tolerance must be a number, not 'small'"),
-        ("solver.factorization.name", "deeep", "solver.factorization.name: unknown factorization 'deeep'; did you mean"),
+        (
+            "solver.factorization.name",
+            "deeep",
+            "solver.factorization.name: unknown factorization 'deeep'; did you mean",
+        ),
         ("solver.factorization.depth", 2.5, "solver.factorization.depth must be a whole number, not 2.5"),
         ("solver.factorization.depth", 0, "solver.factorization: depth"),
         ("solver.factorization.depth", 10**12, "solver.factorization.depth is too large"),
         ("solver.factorization.start.scale", "x", "solver.factorization.start.scale must be a number, not 'x'"),
         ("solver.factorization.start", "gausian", "unknown start 'gausian'; did you mean 'gaussian'?"),
         ("solver.optimizer", 3, "solver.optimizer must be a table of keys"),
-        ("solver.optimizer", "adma", "solver.optimizer.name: unknown optimizer 'adma'; did you mean 'adam'?"),
+        ("solver.optimizer", "rmsprp", "solver.optimizer.name: unknown optimizer 'rmsprp'; did you mean 'rmsprop'?"),
         ("solver.optimizer.learning_rate", True, "solver.optimizer.learning_rate must be a number, not True"),
         ("solver.optimizer.beta", 0.9, "solver.optimizer: "),
         ("solver.penalty.weight", [1], "solver.penalty.weight must be a number, not [1]"),
@@ -151,7 +156,7 @@ def test_a_broken_table_is_told_with_both_files(tmp_path):
     with pytest.raises(ValueError, match=r"run\.toml: t\.csv: line 3 has 1 cell"):
         read_spec(tmp_path / "run.toml")
     (tmp_path / "run.toml").write_text('solver = "greedy"\n[problem]\nfile = "t.csv"\nlong = ["u", "i"]\n')
-    with pytest.raises(ValueError, match="problem.long must be three column names"):
+    with pytest.raises(ValueError, match=r"problem\.long must be three column names"):
         read_spec(tmp_path / "run.toml")
 
 

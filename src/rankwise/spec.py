@@ -109,11 +109,11 @@ def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | No
 
 
 def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Problem:
+    if not isinstance(given["file"], str):
+        raise ValueError(f"problem.file must be a file name, not {given['file']!r}")
     _refuse_unknown(given, ("file", "long", *PROBLEM_KEYS), "problem.")
     if name != "completion":
         raise ValueError(f"problem.file holds a table to complete; problem {name!r} cannot be read from one")
-    if not isinstance(given["file"], str):
-        raise ValueError(f"problem.file must be a file name, not {given['file']!r}")
     long = _words(given["long"], "problem.long") if "long" in given else None
     if long is not None and len(long) != 3:
         raise ValueError(f"problem.long must be three column names, for row, column and value, not {given['long']!r}")

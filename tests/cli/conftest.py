@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from rankwise.cli import main
 
 
@@ -60,6 +61,6 @@ def table(tmp_path, matrix):
     """The same as t.csv, with labels and words."""
     lines = ["name,kind," + ",".join(f"x{j}" for j in range(8))]
     for i, row in enumerate(matrix):
-        lines.append(f"r{i},k{i % 3}," + ",".join("" if np.isnan(x) else f"{x:.6f}" for x in row))
+        lines.append(f"r{i},k{i % 3}," + ",".join("" if np.isnan(x) else repr(float(x)) for x in row))
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     return "t.csv"

@@ -216,6 +216,13 @@ def test_mistyped_numbers_are_told(shell, tmp_path):
     assert "note: column 'a' is left as it is: '2x' in row 'y' is not a number" in shell.out
 
 
+def test_one_huge_value_is_no_trouble(shell, tmp_path):
+    (tmp_path / "t.csv").write_text("1;2,5;\n;3,25;4\n5;6;7\n" * 3 + "5;1e308;7\n1;2,5;\n")
+    assert shell("complete", "t.csv", "--method", "effects") == 0
+    assert shell("complete", "t.csv", "--json") == 0
+    assert json.loads(shell.out)["holes_filled"] == 7
+
+
 # What is refused, before anything is written.
 
 
@@ -265,8 +272,10 @@ def test_an_unreadable_file_is_told(shell, table, monkeypatch):
     def denied(self):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
-    assert shell.refuses("complete", table) == "rankwise: t.csv: Permission denied"
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.read_bytes", denied)
+        assert shell("complete", table) == 2
+    assert shell.err == "rankwise: t.csv: Permission denied\n"
 
 
 def test_force_replaces_the_input(shell, table, tmp_path):
@@ -312,7 +321,9 @@ def test_too_little_memory_is_told(shell, table, monkeypatch):
 
 
 MUTATIONS = st.lists(
-    st.tuples(st.integers(0, 10**6), st.one_of(st.binary(max_size=3), st.sampled_from([b",", b"\n", b'"', b"inf", b";"]))),
+    st.tuples(
+        st.integers(0, 10**6), st.one_of(st.binary(max_size=3), st.sampled_from([b",", b"\n", b'"', b"inf", b";"]))
+    ),
     max_size=6,
 )
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+
 from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.cli.listing import registries
 

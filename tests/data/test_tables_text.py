@@ -129,7 +129,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path, text, message):
     if message is None:
         assert np.isnan(read(tmp_path, text).values).all()
         return
-    with pytest.raises(ValueError, match="^t.csv") as caught:
+    with pytest.raises(ValueError, match=r"^t\.csv") as caught:
         read(tmp_path, text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -91,7 +91,7 @@ def test_eliminated_normal_equations_are_the_schur_complement(shape: tuple[int, 
     if not ridge:  # away from the columns of the short factor, where the gauge acts
         block = step.reshape(-1, 2)
         step = (block - model.short @ (model.short.T @ block)).ravel()
-    assert model._product(step, 0.0) == pytest.approx(schur @ step, abs=1e4 * BLOCK_SHIFT)
+    assert model.product(step, 0.0) == pytest.approx(schur @ step, abs=1e4 * BLOCK_SHIFT)
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -145,7 +145,8 @@ def test_rows_with_fewer_observations_than_the_rank() -> None:
     rng = np.random.default_rng(0)
     fit = fit_factors(problem, rng.standard_normal((8, 4)), rng.standard_normal((5, 4)))
     assert fit.outcome == "exact"
-    assert np.isfinite(fit.left).all() and np.isfinite(fit.right).all()
+    assert np.isfinite(fit.left).all()
+    assert np.isfinite(fit.right).all()
 
 
 def test_an_empty_row_and_column_stay_zero() -> None:
@@ -156,14 +157,16 @@ def test_an_empty_row_and_column_stay_zero() -> None:
     fit = fit_factors(problem, start.left, start.right)
     assert fit.outcome == "exact"
     matrix = fit.left @ fit.right.T
-    assert matrix[3] == pytest.approx(0, abs=1e-12) and matrix[:, 2] == pytest.approx(0, abs=1e-12)
+    assert matrix[3] == pytest.approx(0, abs=1e-12)
+    assert matrix[:, 2] == pytest.approx(0, abs=1e-12)
 
 
 def test_more_columns_than_rows_are_dropped() -> None:
     problem = observed(low_rank((3, 10), 2), 25)
     rng = np.random.default_rng(0)
     fit = fit_factors(problem, rng.standard_normal((3, 5)), rng.standard_normal((10, 5)))
-    assert fit.left.shape == (3, 3) and fit.right.shape == (10, 3)
+    assert fit.left.shape == (3, 3)
+    assert fit.right.shape == (10, 3)
 
 
 def test_outcomes() -> None:
@@ -177,7 +180,8 @@ def test_outcomes() -> None:
     assert fit_factors(problem, left * 1e200, right).outcome == "diverging"
     zero = problem.replace(values=np.zeros(problem.size))
     nothing = fit_factors(zero, left, right)
-    assert nothing.outcome == "exact" and not nothing.left.any()
+    assert nothing.outcome == "exact"
+    assert not nothing.left.any()
 
 
 def test_equal_calls_give_equal_bits() -> None:
@@ -185,4 +189,5 @@ def test_equal_calls_give_equal_bits() -> None:
     rng = np.random.default_rng(0)
     left, right = rng.standard_normal((30, 2)), rng.standard_normal((25, 2))
     first, second = (fit_factors(problem, left, right) for _ in range(2))
-    assert np.array_equal(first.left, second.left) and np.array_equal(first.right, second.right)
+    assert np.array_equal(first.left, second.left)
+    assert np.array_equal(first.right, second.right)

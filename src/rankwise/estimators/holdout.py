@@ -53,7 +53,9 @@ class Holdout:
     def beaten(self) -> bool:
         """Whether the squared error lies below the better baseline's by more than the difference's standard error."""
         baseline = self.baseline(self.better_baseline())
-        gain = self._errors(baseline, True) ** 2 - self._errors(self.predicted, True) ** 2
+        theirs, own = self._errors(baseline, True), self._errors(self.predicted, True)
+        top = max(np.abs(theirs).max(), np.abs(own).max(), np.finfo(float).tiny)  # squares shall not overflow
+        gain = (theirs / top) ** 2 - (own / top) ** 2
         return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
     def _errors(self, predicted: np.ndarray, standardized: bool) -> np.ndarray:

@@ -12,6 +12,8 @@ from rankwise.problems import Completion
 
 # Weight, in observations, of the other columns' typical scale in a column's own.
 SCALE_PRIOR = 3.0
+# Of a Gaussian: standard deviation over median absolute deviation.
+MAD_TO_STD = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +93,23 @@ def _column_average(problem: Completion, numbers: np.ndarray) -> np.ndarray:
 
 
 def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
-    """Root mean square deviations; those of short columns drawn (in the logarithm) towards the typical one."""
+    """Root mean square deviations; those of short columns drawn (in the logarithm) towards the typical one.
+
+    A scale's logarithm, estimated from n numbers, has variance 1 / (2 n): where the columns' own differ by more,
+    the typical one says less, and weighs less.
+    """
     count = np.bincount(problem.cols, minlength=problem.shape[1])
     deviation = problem.values - means[problem.cols]
     own, size = _column_rms(problem, deviation), _column_rms(problem, problem.values)
     varying = own > 1e-12 * size
     if not varying.any():
         return np.zeros_like(own)
-    typical = np.exp(np.median(np.log(own[varying])))
-    weight = count / (count + SCALE_PRIOR)
-    drawn = np.exp(weight * np.log(np.where(varying, own, 1.0)) + (1 - weight) * np.log(typical))
-    return np.where(varying, drawn, np.where(count > 1, 0.0, typical))
+    logs = np.log(np.where(varying, own, 1.0))
+    typical = np.median(logs[varying])
+    spread = MAD_TO_STD * np.median(np.abs(logs[varying] - typical))
+    weight = count / (count + SCALE_PRIOR / max(1.0, 2 * SCALE_PRIOR * spread**2))
+    drawn = np.exp(weight * logs + (1 - weight) * typical)
+    return np.where(varying, drawn, np.where(count > 1, 0.0, np.exp(typical)))
 
 
 def _column_rms(problem: Completion, numbers: np.ndarray) -> np.ndarray:

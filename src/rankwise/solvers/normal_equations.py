@@ -74,7 +74,7 @@ class EliminatedFactor:
         short, long = (problem.cols, problem.rows) if self.flipped else (problem.rows, problem.cols)
         self.n, self.size = min(d1, d2), max(d1, d2)
         order = np.lexsort((short, long))
-        self.order, self.short, self.long = order, short[order], long[order]
+        self.short, self.long = short[order], long[order]
         self.values, self.ridge = values[order], ridge
         self.pointer = np.concatenate([[0], np.cumsum(np.bincount(self.long, minlength=self.size))])
         self.pattern = self.table(np.ones(values.size))
@@ -109,16 +109,16 @@ class EliminatedFactor:
         left, right = (long, short) if self.flipped else (short, long)
         return Point(left, right, residual, _objective(residual, left, right, self.ridge))
 
-    def linearize(self, point: Point) -> Linearization:
+    def linearize(self, point: Point) -> SchurModel:
         """The Gauss-Newton model in the short factor."""
-        return _Schur(self, point)
+        return SchurModel(self, point)
 
     def _gauge(self, short: np.ndarray, long: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u, s, v = LowRank(short, long).svd()
         return (u * np.sqrt(s), v * np.sqrt(s)) if self.ridge.any() else (u, v * s)
 
 
-class _Schur(Linearization):
+class SchurModel(Linearization):
     """Steps of the short factor by conjugate gradients on S, whose products are sparse products with the pattern.
 
     The dense matrix S is never formed: stopping early costs a step or two in the end and saves most of the work,
@@ -155,7 +155,7 @@ class _Schur(Linearization):
         kept = system.table(1 - np.minimum(leverage, 1.0))
         return (kept.T @ _squares(self.long)).reshape(-1, r, r) + np.diag(system.ridge)
 
-    def _product(self, vector: np.ndarray, damping: float) -> np.ndarray:
+    def product(self, vector: np.ndarray, damping: float) -> np.ndarray:
         """(S + gauge + damping weights) vector."""
         system = self.system
         step = vector.reshape(self.gradient.shape)
@@ -169,7 +169,7 @@ class _Schur(Linearization):
         n, r = self.gradient.shape
         inverse = np.linalg.inv(self.diagonal + np.diag((damping + BLOCK_SHIFT) * self.weights))
         step = _conjugate_gradients(
-            lambda x: self._product(x, damping),
+            lambda x: self.product(x, damping),
             self.gradient.ravel(),
             lambda x: np.einsum("iab,ib->ia", inverse, x.reshape(n, r)).ravel(),
         )
@@ -197,12 +197,14 @@ class JointFactors:
         residual = self.problem.measure(LowRank(left, right)) - self.values
         return Point(left, right, residual, _objective(residual, left, right, self.ridge))
 
-    def linearize(self, point: Point) -> Linearization:
-        """The Jacobian at a point, and the normal equations where their matrix is small."""
-        return _Joint(self, point)
+    def linearize(self, point: Point) -> JointModel:
+        """The Gauss-Newton model in both factors."""
+        return JointModel(self, point)
 
 
-class _Joint(Linearization):
+class JointModel(Linearization):
+    """The Gauss-Newton model in both factors: the Jacobian, and the normal equations where they are small."""
+
     def __init__(self, system: JointFactors, point: Point) -> None:
         self.system, self.point = system, point
         jacobian = system.problem.factor_jacobian(point.left, point.right)
