@@ -14,7 +14,7 @@ help:
 	@echo "make test       run the quick tests"
 	@echo "make check      test, lint, types, contracts and docs: what CI runs"
 	@echo "make reproduce  print the published numbers again (minutes)"
-	@echo "make bench      time rankwise against a plain PyTorch loop (minutes)"
+	@echo "make bench      time rankwise against a plain PyTorch loop, and from a cold shell (minutes)"
 
 demo: $(VENV)/.base
 	@mkdir -p examples/out
@@ -44,6 +44,7 @@ reproduce: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/steps_per_second.py
+	$(BIN)/python benchmarks/cold_start.py
 
 check: test lint types contracts docs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from rankwise.keys import as_generator
 from rankwise.registry import look_up
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
+
+ONLY_EMPTY = "The only holes lie in rows or columns without any observed cell, about which nothing can be known."
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +170,10 @@ def complete(
     if not seen.any():
         raise ValueError("the table has no observed cell: nothing can be learned from it")
     rows, cols = np.nonzero(seen.any(axis=1))[0], np.nonzero(seen.any(axis=0))[0]
-    task = Task(method, holdout, key, max_rank, progress or (lambda words: None))
+    task = Task(method, holdout, key, max_rank, denoise, progress or (lambda words: None))
     outcome = task.run(table.values[np.ix_(rows, cols)])
+    if outcome.result is RESULTS.no_holes and not seen.all():
+        outcome = replace(outcome, verdict=ONLY_EMPTY)
     matrix = np.full(table.values.shape, np.nan, table.values.dtype)
     matrix[np.ix_(rows, cols)] = outcome.values
     if fill_empty:

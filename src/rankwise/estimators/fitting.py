@@ -86,11 +86,12 @@ class Task:
     holdout: float
     key: int
     max_rank: int | None
+    denoise: bool
     step: Callable[[str], None]
 
     def run(self, values: np.ndarray) -> Outcome:
         """The outcome for an (n, p) array with NaN for holes, every row and column observed somewhere."""
-        if not np.isnan(values).any():
+        if not (self.denoise or np.isnan(values).any()):
             return Outcome(values, "none", NO_HOLES, RESULTS.no_holes)
         problem = Completion.from_dense(values)
         try:
@@ -140,6 +141,9 @@ class Task:
                 candidates, None,
             )  # fmt: skip
         scaling = candidates[0].scaling
+        if not SCALINGS[scaling](kept).standardize(kept).values.any():
+            # Nothing is left to train on: means and effects explain every cell.
+            return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, None
         self.step(f"train {self.method}")
         steps, times, errors = trained.best_stop(
             SCALINGS[scaling](kept).standardize(kept), self.method, self.key, self.holdout, self._training

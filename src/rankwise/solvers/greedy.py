@@ -18,7 +18,7 @@ from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_gradient import descend_factors
-from rankwise.solvers.factor_least_squares import fit_factors
+from rankwise.solvers.factor_least_squares import fit_factors, grow_factors
 from rankwise.spectrum import root_mean_square
 
 # Up to so many entries a dense decomposition is faster than an iterative one.
@@ -77,8 +77,9 @@ class Greedy(Solver):
     as many parameters as there are observations (`underdetermined`, only without ridge).
 
     factorization: Deep(2) for left right^T (any two-layer width is ignored: the rank grows), Symmetric for Z Z^T.
-    inner: "newton" re-optimizes by Levenberg-Marquardt; "gradient" by gradient descent from the new pair at
-    scale `epsilon`, with step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory.
+    inner: "newton" re-optimizes by Levenberg-Marquardt, through a ridge that fades out, so that few observations
+    do not trap it in a local minimum; "gradient" by gradient descent from the new pair at scale `epsilon`, with
+    step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory.
     inner_steps: the most steps per rank; None means 500 (newton) or 200,000 (gradient).
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
@@ -170,9 +171,10 @@ class Greedy(Solver):
                 ridge=self.ridge, max_steps=self.inner_steps or INNER_STEPS[self.inner], symmetric=self.symmetric,
             )  # fmt: skip
         start = append_pair(state.kept, state.matrix, state.leading[1:], self.symmetric)
-        fit = fit_factors(
-            state.kept, start.left, start.right, ridge=self.ridge, tolerance=self._tolerance(state.kept),
-            max_steps=self.inner_steps or INNER_STEPS[self.inner], symmetric=self.symmetric,
+        fit = grow_factors(
+            state.kept, start.left, start.right, state.leading[0], ridge=self.ridge,
+            tolerance=self._tolerance(state.kept), max_steps=self.inner_steps or INNER_STEPS["newton"],
+            symmetric=self.symmetric,
         )  # fmt: skip
         return LowRank(fit.left, fit.right), fit.steps
 

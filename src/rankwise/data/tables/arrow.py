@@ -49,6 +49,8 @@ def read_arrow(data: bytes, name: str, format: str) -> Table:
     file = io.BytesIO(data)
     try:
         table = parquet.read_table(file) if format == "parquet" else feather.read_table(file)
+        table.validate(full=True)  # broken bytes may show only when a name or a cell is looked at
+        _ = [(field.name, field.type) for field in table.schema]
     except Exception as error:  # pyarrow raises many kinds on broken bytes
         raise ValueError(
             f"{name} is not a readable {format} file: {(str(error) or repr(error)).splitlines()[0]}"

@@ -19,10 +19,11 @@ def write_atomically(path: str | os.PathLike[str], writer: Writer) -> None:
     """Let `writer` fill a temporary file in the same folder, then put it in the place of `path`.
 
     Whatever interrupts the writer, Ctrl-C and a full disk included, an older file at `path` stays as it
-    was and nothing is left behind. An existing file's permissions are kept.
+    was and nothing is left behind. An existing file's permissions are kept. Devices and pipes are written
+    into, once the writer is through.
 
     Raises:
-        OSError: naming `path`, if the folder does not exist or the file cannot be written.
+        OSError: naming `path`, if the folder does not exist, the file is read-only or cannot be written.
     """
     write_together({path: writer})
 
@@ -44,10 +45,16 @@ def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[
         buffer = io.BytesIO()
         writer(buffer)
         return lambda: _print_bytes(buffer.getvalue())
+    if _is_device(Path(path)):
+        buffer = io.BytesIO()
+        writer(buffer)
+        return lambda: _pour(buffer.getvalue(), path)
     with _naming(path):
         target = Path(os.path.realpath(path))
         if not target.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"the folder {target.parent} does not exist", str(path))
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is read-only", str(path))
         handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:60]}.", suffix=".part")
         stack.callback(_remove, part)
         with os.fdopen(handle, "wb") as file:
@@ -61,6 +68,16 @@ def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[
 def _move(part: str, target: Path, path: Any) -> None:
     with _naming(path):
         os.replace(part, target)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is neither a file nor a folder but, say, /dev/null or a pipe, which no file may replace."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _pour(data: bytes, path: Any) -> None:
+    with _naming(path), open(path, "wb") as device:
+        device.write(data)
 
 
 def _print_bytes(data: bytes) -> None:

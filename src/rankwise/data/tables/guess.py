@@ -8,6 +8,8 @@ import numpy as np
 
 # First columns of these names hold labels even if they look like numbers.
 LABEL_NAMES = frozenset({"", "id", "index", "label", "name", "row", "key", "year", "date", "time"})
+# So many numbers that go up are names rather than chance.
+MANY = 5
 Column = Sequence[float | None]
 
 
@@ -15,27 +17,34 @@ def looks_like_header(cells: list[list[str]], numbers: Sequence[Column]) -> bool
     """Whether the first line holds names.
 
     It does if a word stands in it above numbers, if it holds nothing but words (an empty first cell aside), or if
-    it is a run of whole numbers: in equal steps beside an empty first cell or one of `LABEL_NAMES`, of years
-    above words and numbers, or of years in equal steps, no other line being such a run.
+    it is a run of numbers: different ones beside an empty cell above words; whole ones in equal steps beside one
+    of `LABEL_NAMES`, or beside an empty cell above a counter; `MANY` or more whole ones going up beside a word
+    above words, as hardly any other line does; years above words and numbers, or years in equal steps, no other
+    line being such a run. An empty first cell above mere numbers may be a hole: it is no sign by itself.
 
     numbers: the columns, with NaN for holes and None for words.
     """
     if len(cells) < 2:
-        return False
+        return all(column[0] is None for column in numbers)
     for column in numbers:
         if column[0] is None and None not in column[1:] and not _all_nan(column[1:]):
             return True
     rest = [column[0] for column in numbers[1:]]
     if all(first is None for first in rest) and (numbers[0][0] is None or _is_nan(numbers[0][0])):
         return len(numbers) > 1
-    if _named(cells[0][0]) and rest and _whole(rest) and _equal_steps(rest):
+    if not rest or any(first is None or _is_nan(first) for first in rest):
+        return _years_above(numbers)
+    below = numbers[0][1:]
+    if not cells[0][0].strip():
+        return _names_beside_blank(rest, below) or _years_above(numbers)
+    if _named(cells[0][0]) and _whole(rest) and _equal_steps(rest):
         return True
-    return _years_above(numbers)
+    return _years_above(numbers) or (numbers[0][0] is None and None in below and _alone_goes_up(numbers))
 
 
 def looks_like_labels(column: Column, names: list[str] | None) -> bool:
     """Whether a first column holds labels: words; or numbers, none missing and none twice, that are named as
-    `LABEL_NAMES` or go up or down in equal steps.
+    `LABEL_NAMES` or go up or down in equal steps (of one, where there is no header).
     """
     if None in column:
         return True
@@ -43,7 +52,34 @@ def looks_like_labels(column: Column, names: list[str] | None) -> bool:
         return False
     if names is not None and _named(names[0]):
         return True
-    return len(column) > 2 and _whole(column) and _equal_steps(column)
+    steady = len(column) > 2 and _whole(column) and _equal_steps(column)
+    return steady and (names is not None or abs(_step(column)) == 1)
+
+
+def _names_beside_blank(rest: Column, below: Column) -> bool:
+    """Whether the first line, complete but for its first cell, names columns: `below` is what follows that cell."""
+    if None in below:
+        return len(set(rest)) == len(rest)
+    if any(_is_nan(x) for x in below) or not (_whole(rest) and _whole(below) and _equal_steps(rest)):
+        return False
+    return _is_counter(below) or (len(rest) > 2 and _is_counter(rest) and _goes_up(below))
+
+
+def _is_counter(numbers: Column) -> bool:
+    """Whether numbers are 0, 1, 2, ... or 1, 2, 3, ..., or years in equal steps."""
+    start = numbers[0]
+    return (start in (0, 1) and [*numbers] == [start + k for k in range(len(numbers))]) or _is_run(numbers, equal=True)
+
+
+def _alone_goes_up(numbers: Sequence[Column]) -> bool:
+    """Whether the first line, beside the labels, is a long climb, and of the others at most a tenth."""
+    first, *others = (_seen(line) for line in zip(*numbers[1:], strict=True))
+    return _is_long_climb(first) and 10 * sum(_is_long_climb(line) for line in others) <= len(others)
+
+
+def _is_long_climb(seen: list[float]) -> bool:
+    """Whether `MANY` or more whole numbers go up."""
+    return len(seen) >= MANY and _whole(seen) and _goes_up(seen)
 
 
 def _named(cell: str) -> bool:
@@ -60,7 +96,7 @@ def _years_above(numbers: Sequence[Column]) -> bool:
 
 def _is_run(line: Column, equal: bool = False) -> bool:
     """Whether what is seen of a line are years that only go up or only go down."""
-    seen = [x for x in line if x is not None and not _is_nan(x)]
+    seen = _seen(line)
     if len(seen) < 2 or None in line or not _whole(seen) or not all(1000 <= x <= 2999 for x in seen):
         return False
     steps = np.diff(seen)
@@ -75,6 +111,20 @@ def _equal_steps(numbers: Column) -> bool:
     with np.errstate(over="ignore"):
         steps = np.diff(np.asarray(numbers, float))
     return len(steps) > 0 and steps[0] != 0 and bool((steps == steps[0]).all())
+
+
+def _step(numbers: Column) -> float:
+    """From the first to the second of some numbers."""
+    return (numbers[1] or 0) - (numbers[0] or 0)
+
+
+def _goes_up(numbers: Column) -> bool:
+    return bool((np.diff(np.asarray(numbers, float)) > 0).all())
+
+
+def _seen(line: Column) -> list[float]:
+    """The numbers of a line, without words and holes."""
+    return [x for x in line if x is not None and not _is_nan(x)]
 
 
 def _is_nan(number: float | None) -> bool:

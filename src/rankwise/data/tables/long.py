@@ -152,6 +152,9 @@ def _pivot(
     lines = np.full((len(labels), len(names)), -1)
     values = np.full(lines.shape, np.nan, numbers.dtype)
     for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        for label, axis in ((row, "row"), (column, "column")):
+            if label is None or not str(label).strip():
+                raise ValueError(f"{name}: line {at[line]} has no {axis} label")
         i, j = row_at[row], column_at[column]
         if lines[i, j] >= 0:
             raise ValueError(

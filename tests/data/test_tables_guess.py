@@ -1,0 +1,62 @@
+"""Header or data: no line of numbers is lost for a header, and no line of names is taken for numbers."""
+
+import numpy as np
+import pytest
+
+from rankwise.data.tables import read_table
+
+
+def read(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    return read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("user,1,2,3,4,5\nu1,5,,3,,1\nu2,1,2,,5,4\n", ("1", "2", "3", "4", "5")),
+        ("user,3,7,19,22,40\nu1,5,,3,,1\nu2,1,2,,5,4\n", ("3", "7", "19", "22", "40")),
+        (",7,3,19\nu1,5,,3\nu2,1,2,\n", ("7", "3", "19")),
+        (",1958,1959\n0,3.5,\n1,,4\n", ("1958", "1959")),
+        (",0,1,2\n4,3.5,,1\n9,,4,2\n", ("0", "1", "2")),
+    ],
+)
+def test_numbers_that_are_names_make_a_header(tmp_path, text, columns):
+    table = read(tmp_path, text)
+    assert table.column_names == columns
+    assert table.values.shape == (2, len(columns))
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        (",2,3\n4,5,6\n7,8,1\n", (3, 3)),
+        (",5,6\n4,,9\n", (2, 3)),
+        ("u1,1,2,4,6,9\nu2,2,3,5,8,9\nu3,1,3,,8,12\n", (3, 5)),
+        ("alice,1,2,3\nbob,3,,1\n", (2, 3)),
+        ("alice,,\nbob,1,2\n", (2, 2)),
+        ("u1,5,4,3,2,1\nu2,1,2,,5,4\n", (2, 5)),
+    ],
+)
+def test_a_first_line_of_data_is_kept(tmp_path, text, shape):
+    assert read(tmp_path, text).values.shape == shape
+
+
+def test_without_a_header_only_a_counter_is_taken_for_labels(tmp_path):
+    grid = np.arange(1.0, 13).reshape(4, 3)
+    table = read(tmp_path, "\n".join(",".join(f"{x:g}" for x in line) for line in grid))
+    np.testing.assert_array_equal(table.values, grid)
+    assert read(tmp_path, "1,5,3\n2,,4\n3,2,2\n").row_labels == ("1", "2", "3")
+
+
+def test_a_line_of_words_alone_is_a_header_without_rows(tmp_path):
+    with pytest.raises(ValueError, match=r"^t\.csv has no rows below its header$"):
+        read(tmp_path, "a,b\n")
+    assert read(tmp_path, "a,1,,4\n").values.shape == (1, 3)
+
+
+@pytest.mark.parametrize(("line", "axis"), [(",x,1", "row"), ("b, ,1", "column")])
+def test_long_form_needs_a_label_in_every_line(tmp_path, line, axis):
+    (tmp_path / "t.csv").write_text(f"u,i,r\na,x,1\n{line}\n")
+    with pytest.raises(ValueError, match=rf"^t\.csv: line 3 has no {axis} label$"):
+        read_table(tmp_path / "t.csv", long=("u", "i", "r"))
