@@ -225,7 +225,9 @@ def _column_scale(values: Array) -> tuple[Array, Array]:
     observed = ~np.isnan(values)
     number = np.maximum(observed.sum(axis=0), 1)
     centre = np.where(observed, values, 0.0).sum(axis=0) / number
-    deviation = np.sqrt((np.where(observed, values - centre, 0.0) ** 2).sum(axis=0) / number)
+    apart = np.where(observed, values - centre, 0.0)
+    top = np.maximum(np.abs(apart).max(axis=0), np.finfo(float).tiny)  # so that no square overflows or vanishes
+    deviation = top * np.sqrt(((apart / top) ** 2).sum(axis=0) / number)
     return centre, np.where(deviation > 0, deviation, 1.0)
 
 
@@ -248,7 +250,7 @@ def _limits(before: Array, after: Array) -> tuple[tuple[float, float], bool]:
 def _rounded(values: Array, digits: int) -> list[list[float | None]]:
     """Values to so many significant digits, NaN as null: what a hover shows, and half the page's weight."""
     size = np.abs(np.where(np.isnan(values) | (values == 0), 1.0, values))
-    places = digits - 1 - np.floor(np.log10(size))
+    places = np.clip(digits - 1 - np.floor(np.log10(size)), -300, 300)
     up, down = (
         10.0 ** np.maximum(places, 0),
         10.0 ** np.maximum(-places, 0),
