@@ -136,17 +136,20 @@ def test_a_full_standard_output_is_told_in_one_line(folder):
         assert (done.returncode, done.stderr) == (2, f"rankwise: {told}\n")
 
 
+LIMITED = """
+import resource, sys
+from rankwise.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+sys.exit(main())
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit on Windows")
 def test_a_limit_on_file_size_leaves_the_older_file(folder):
-    import resource
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-
     (folder / "o.npy").write_text("old")
     done = subprocess.run(
-        [*COMMAND, "complete", "t.npy", "-o", "o.npy", "--method", "means"],
-        cwd=folder, preexec_fn=limit, capture_output=True, text=True,
+        [sys.executable, "-c", LIMITED, "complete", "t.npy", "-o", "o.npy", "--method", "means"],
+        cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "rankwise: o.npy: File too large\n")
     assert (folder / "o.npy").read_text() == "old"

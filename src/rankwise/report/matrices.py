@@ -217,7 +217,7 @@ def _units_differ(values: Array) -> bool:
     if positive.size < 2:
         return False
     low, high = np.quantile(positive, [0.1, 0.9])
-    return bool(high > 5 * low or np.std(quartiles[:, 1]) > 3 * np.median(positive))
+    return bool(high > 5 * low or np.std(quartiles[:, 1] / high) > 3 * np.median(positive / high))
 
 
 def _column_scale(values: Array) -> tuple[Array, Array]:
