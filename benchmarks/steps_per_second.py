@@ -60,6 +60,18 @@ def compare(name: str, goal: float, mine: Callable[[], float], peer: Callable[[]
     print(f"{name:34} {us[0]:10.0f} {us[1]:10.0f} {by_pair:7.1f} {goal:6.0f}")
 
 
+def products_alone(depth: int) -> float:
+    """Seconds that only the 3 (depth - 1) matrix products of a step take, compiled, one core: the floor of a step."""
+    import jax
+
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=TARGET.shape))[0].astype(np.float32)
+    loop = jax.jit(lambda x: jax.lax.fori_loop(0, STEPS * 3 * (depth - 1), lambda _, y: turn @ y, x))
+    loop(turn).block_until_ready()
+    begun = time.perf_counter()
+    loop(turn).block_until_ready()
+    return (time.perf_counter() - begun) / STEPS
+
+
 def singular_values_apart() -> tuple[float, float]:
     """Difference of singular values after 1,000 float64 steps, relative to the largest: products only against the SVD.
 
@@ -81,6 +93,7 @@ def main() -> None:
     print(f"{'microseconds a step and run':34} {'rankwise':>10} {'PyTorch':>10} {'ratio':>7} {'goal':>6}")
     for depth, goal in ((2, 5), (3, 4)):
         compare(f"depth {depth}", goal, ours(rw.GradientDescent(rw.Deep(depth), ADAM)), theirs(deep(depth)))
+        print(f"  its products alone {products_alone(depth) * 1e6:19.0f}")
     fast = rw.GradientDescent(rw.Full(), ADAM, rw.Ratio(1e-3, resolution=1e-4))
     compare("depth 1, ratio, resolution 1e-4", 3, ours(fast), theirs(ratio))
     batch = ours(rw.GradientDescent(rw.Deep(3), ADAM), SEEDS)

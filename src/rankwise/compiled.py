@@ -27,6 +27,8 @@ SEGMENTS = 20
 # A batch runs in groups whose states fill at most so many bytes of a core's cache.
 CACHE = 1 << 18
 RUNNING = RESULTS.running.code
+# Elementwise updates at a CPU's full vector width (a tenth of the time of a step with Adam at 100 x 100).
+WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 class Carry(NamedTuple):
@@ -72,7 +74,7 @@ def start(problem: Problem, solver: Solver, key: Any, axes: Axes | None) -> Any:
     return init(problem, solver, key)
 
 
-@partial(jax.jit, static_argnames=("track", "axes"))
+@partial(jax.jit, static_argnames=("track", "axes"), compiler_options=WIDE)
 def advance(
     problem: Problem,
     solver: Solver,
@@ -88,7 +90,7 @@ def advance(
     step = lift(lambda p, s, x: s.step(p, x), axes, *two, 0)
     outcome = lift(lambda p, s, x: s.outcome(p, x), axes, *two, 0)
     measure = lift(partial(_measure, track), axes, *two, axes.data if axes else None, 0)
-    freeze = lift(_choose, axes, 0, 0, 0)
+    freeze = _all if axes is None else lift(_choose, axes, 0, 0, 0)
     every = solver.check_every
 
     def block(carry: Carry, until: Any) -> Carry:
@@ -128,6 +130,12 @@ def _measure(track: tuple[str, ...], problem: Problem, solver: Solver, data: Dat
     given = {"problem": problem, "heldout": data.heldout, "truth": data.truth, "layers": solver.layers(state)}
     matrix = solver.matrix(state)
     return {name: MEASURES[name](matrix, given) for name in track}
+
+
+def _all(running: Any, new: Any, old: Any) -> Any:
+    """A single run leaves the loop when it stops, so that nothing has to be kept aside."""
+    del running, old
+    return new
 
 
 def _choose(running: Any, new: Any, old: Any) -> Any:

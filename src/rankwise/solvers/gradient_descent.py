@@ -101,7 +101,7 @@ class GradientDescent(Solver):
         code = jnp.where(norm > self._limit() * problem.norm_estimate(), RESULTS.diverging_norm.code, code)
         if self.tolerance is not None:
             code = jnp.where(problem.loss(matrix) <= self.tolerance, RESULTS.explained.code, code)
-        return jnp.where(jnp.isfinite(matrix).all(), code, RESULTS.non_finite.code)
+        return jnp.where(jnp.isfinite(norm), code, RESULTS.non_finite.code)
 
     def matrix(self, state: Descent) -> Array:
         """The end-to-end matrix."""
