@@ -28,5 +28,8 @@ def look_up(name: str, registry: Mapping[str, T], what: str) -> T:
 
 
 def describe(registry: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, first line of the docstring) of every entry."""
-    return [(name, (entry.__doc__ or "").strip().split("\n")[0]) for name, entry in registry.items()]
+    """(name, description) of every entry: itself if it is words, else the first line of its docstring."""
+    return [
+        (name, entry if isinstance(entry, str) else (entry.__doc__ or "").strip().split("\n")[0])
+        for name, entry in registry.items()
+    ]

@@ -257,7 +257,8 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
         (["t.csv", "--max-rank", "0"], "max_rank must be an integer of at least 1, not 0"),
         (["t.csv", "t.csv"], "one argument too many: 't.csv'"),
         ([], "arguments are required: TABLE"),
-        (["t.npy", "--header"], "header and labels can only be set for a CSV or TSV table"),
+        (["t.npy", "--header"], "a header can only be set for a CSV or TSV table"),
+        (["t.npy", "--no-labels"], "labels can only be set for a table with named columns"),
         (["t.npy", "--long", "a,b,c"], "long form needs named columns"),
     ],
 )

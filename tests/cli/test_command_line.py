@@ -12,6 +12,7 @@ import pytest
 
 from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.cli.listing import registries
+from rankwise.data.tables import write_atomically
 
 COMMAND = [sys.executable, "-m", "rankwise"]
 SPEC = """
@@ -205,4 +206,21 @@ def test_another_handler_of_ctrl_c_is_left_alone(monkeypatch):
     finally:
         signal.signal(signal.SIGINT, old)
     assert heard == [1]
-    assert not Interrupt().asked
+    assert Interrupt().status is None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_request_to_end_leaves_no_part_of_a_file(tmp_path, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def writer(file):
+        file.write(b"half")
+        signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt) as stop, interruptible():
+        write_atomically(tmp_path / "t.csv", writer)
+    assert stop.value.args == (128 + number,)
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before

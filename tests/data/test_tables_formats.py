@@ -1,6 +1,7 @@
 """Parquet, Feather, arrays, Matrix Market and long form: types and observed cells come back bit for bit."""
 
 import io
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,13 @@ def test_filled_whole_numbers_stay_within_their_type(tmp_path):
     table = read_table(tmp_path / "t.parquet")
     write_table(table, np.array([[1, 1], [1000.0, 2]]), tmp_path / "out.parquet")
     assert parquet.read_table(tmp_path / "out.parquet").column("a").to_pylist() == [1, 127]
+
+
+def test_filled_numbers_stay_finite_in_short_floats(tmp_path):
+    half = np.array([[1, np.nan], [3, 4]], np.float16)
+    np.save(tmp_path / "t.npy", half)
+    write_table(read_table(tmp_path / "t.npy"), np.array([[1, 1e9], [3, 4]]), tmp_path / "out.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), np.array([[1, 65504], [3, 4]], np.float16))
 
 
 def test_pandas_index_comes_back_and_names_the_rows(tmp_path):
@@ -261,6 +269,29 @@ def test_tables_change_format(tmp_path):
 def test_unknown_endings_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match="unknown file ending"):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_numbers_that_name_rows_are_no_data(tmp_path, kind):
+    given = pa.table({"id": [17, 3, 90], "a": [1.0, None, 3.0], "kind": ["x", "y", "z"]})
+    WRITE[kind](given, str(tmp_path / f"t.{kind}"))
+    table = round_trip(tmp_path / f"t.{kind}", tmp_path / f"out.{kind}")
+    assert (table.row_labels, table.column_names) == (("17", "3", "90"), ("a",))
+    assert table.notes == ("the numbers in column 'id' are taken for row labels, not for data",)
+    told = read_table(tmp_path / f"t.{kind}", labels=False)
+    assert (told.row_labels, told.column_names, told.notes) == (("1", "2", "3"), ("id", "a"), ())
+
+
+def test_columns_that_may_hold_numbers_are_noted(tmp_path):
+    given = pa.table({"a": [1.0, None], "price": [Decimal("1.50"), None], "none": pa.nulls(2), "word": ["x", "y"]})
+    parquet.write_table(given, tmp_path / "t.parquet")
+    table = round_trip(tmp_path / "t.parquet", tmp_path / "out.parquet")
+    assert table.column_names == ("a",)
+    assert table.notes == (
+        "column 'price' is left as it is: its type is decimal128(3, 2)",
+        "column 'none' is left as it is: its type is null",
+    )
+    assert parquet.read_table(tmp_path / "out.parquet").drop(["a"]).equals(given.drop(["a"]))
 
 
 def test_header_is_no_setting_of_a_parquet_file(tmp_path):

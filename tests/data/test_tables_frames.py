@@ -95,6 +95,30 @@ def test_polars_types():
     assert table_from(given).row_labels == ("a", "None", "c")
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_numbers_that_name_rows_are_no_data(make):
+    columns = {"year": [1990, 1992, 1991], "a": [1.0, 2.0, None], "b": [1.0, 2.0, 4.0]}
+    table = table_from(make(columns))
+    assert (table.row_labels, table.column_names) == (("1990", "1992", "1991"), ("a", "b"))
+    assert table.notes == ("the numbers in column 'year' are taken for row labels, not for data",)
+    assert table_from(make({**columns, "year": [1990, 1990, 1991]})).column_names == ("year", "a", "b")
+
+
+def test_an_index_of_its_own_names_the_rows_of_a_pandas_frame():
+    given = pd.DataFrame({"id": [7, 8, 9], "a": [1.0, 2.0, None]}, index=["x", "y", "z"])
+    assert table_from(given).column_names == ("id", "a")
+    assert table_from(given).row_labels == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("column", "noted"), [([1, "x", 2.5], True), (["x", "y", 1], False), ([None, None, None], True)]
+)
+def test_pandas_columns_of_objects_that_are_numbers_are_noted(column, noted):
+    table = table_from(pd.DataFrame({"a": [1.0, 2.0, 5.0], "odd": pd.Series(column, dtype=object)}))
+    assert table.column_names == ("a",)
+    assert [note.partition(":")[0] for note in table.notes] == ["column 'odd' is left as it is"] * noted
+
+
 def test_arrow_tables():
     given = pa.table({"a": pa.array([2**53 + 1, None], pa.int64()), "b": [1.5, 2.5], "c": ["x", "y"]})
     assert back(given).to_pylist() == [{"a": 2**53 + 1, "b": 1.5, "c": "x"}, {"a": 7, "b": 2.5, "c": "y"}]
@@ -130,6 +154,7 @@ def test_arrays(given):
         (np.zeros((2, 2)) * 1j, "its type is complex128"),
         (np.zeros((0, 3)), "has no rows"),
         ([[1, "a"], [2, 3]], "has no numeric column"),
+        ([[1, 2], [3]], "is no table: its rows differ in length or kind"),
         ([[1, None], [2, "a"]], "holds something that is not a number"),
         ("abc", "has 0 dimensions"),
         (scipy.sparse.coo_array(([1.0, 2.0], ([0, 0], [1, 1]))), "row 1, column 2 stands in it more than once"),

@@ -107,6 +107,15 @@ def test_words_stay_and_a_mistyped_number_is_noted(tmp_path):
     assert table.notes == ("column 'a' is left as it is: '2x' in row 'y' is not a number",)
 
 
+def test_what_was_guessed_is_noted(tmp_path):
+    table = read(tmp_path, "id;a\n7;1,5\n3;\n9;2\n")
+    assert table.notes == (
+        "the decimal sign is taken to be the comma",
+        "the numbers in column 'id' are taken for row labels, not for data",
+    )
+    assert read(tmp_path, "id;a\n7;1.5\n3;\n9;2\n", labels=True).notes == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -91,6 +91,9 @@ def test_noise_stops_at_its_level_and_held_out_error_finds_the_rank():
     assert relative_error(chosen.matrix, TRUTH) < 0.06
     path = chosen.state[0].path
     assert min(path, key=lambda fit: fit.holdout_rmse).rank == 3
+    grown = rw.solve(noisy, rw.Greedy(holdout=0.1, refit=False), key=0)
+    assert (grown.state[0].path, grown.rank) == (path, path[-1].rank)
+    assert (grown.result, grown.steps) == (RESULTS.holdout_stopped, chosen.steps - 1)
 
 
 def test_too_few_observations_are_said_to_be_too_few():

@@ -1,4 +1,4 @@
-"""Ctrl-C that cannot get lost, and ends the process cleanly."""
+"""Ctrl-C and requests to end that cannot get lost, and end the process cleanly."""
 
 from __future__ import annotations
 
@@ -10,39 +10,46 @@ from types import FrameType
 
 # An exception raised in this callback of JAX is printed and forgotten.
 SWALLOWING = "_xla_gc_callback"
+# What asks a process to end, where the system has it: Ctrl-C, kill, a terminal that closes.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed; `check` raises KeyboardInterrupt wherever the first one was swallowed."""
+    """Whether the process was asked to end; `check` raises KeyboardInterrupt wherever the first one was swallowed.
+
+    status: the exit status this asks for, 128 + the signal's number, or None.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.status: int | None = None
 
     def check(self, *_: object) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed: a progress callback, whatever it is called with."""
-        if self.asked:
-            raise KeyboardInterrupt
+        """Raise KeyboardInterrupt if a signal came: a progress callback, whatever it is called with."""
+        if self.status is not None:
+            raise KeyboardInterrupt(self.status)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Note the signal, and raise at once where this is heard."""
-        self.asked = True
+        self.status = 128 + number
         while frame is not None:
             if frame.f_code.co_name == SWALLOWING:
                 return
             frame = frame.f_back
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(self.status)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Take over Ctrl-C, unless it is ignored or handled by someone else already."""
+    """Take over the signals that are neither ignored nor handled by someone else already."""
     interrupt = Interrupt()
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    signal.signal(signal.SIGINT, interrupt.handle)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    usual = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
+    if threading.current_thread() is not threading.main_thread():
+        usual = []
+    for number in usual:
+        signal.signal(number, interrupt.handle)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in usual:
+            signal.signal(number, before[number])

@@ -37,13 +37,12 @@ def registries() -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     """Print the registries' names, each with a line of description."""
-    from rankwise.registry import look_up
+    from rankwise.registry import describe, look_up
 
     known = registries()
     chosen = known if options.what is None else {options.what: look_up(options.what, known, "registry")}
     for title, registry in chosen.items():
         print(title)  # noqa: T201
-        for name, entry in registry.items():
-            words = entry if isinstance(entry, str) else (entry.__doc__ or "").strip().split("\n")[0]
+        for name, words in describe(registry):
             print(f"  {name:24} {words}")  # noqa: T201
     return 0

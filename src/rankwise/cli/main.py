@@ -38,7 +38,7 @@ def parser() -> OneLine:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
+    """Run the command line; returns the exit status: 0, 2 for a user's mistake, 128 + the signal that ended it."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return _fail(f"unknown command {given[0]!r}{nearest(given[0], COMMANDS)}")
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except SystemExit as stop:
         return int(stop.code or 0)
-    except KeyboardInterrupt:
-        status = _fail("interrupted; no partial output was left", 130)
+    except KeyboardInterrupt as stop:
+        status = _fail("interrupted; no partial output was left", stop.args[0] if stop.args else 130)
         if arguments is None:
             # Threads of compiled code may be at work still, and crash a Python that ends in its own way.
             os._exit(status)

@@ -140,17 +140,16 @@ class Task:
                 greedy(kept, candidates[0], self.key), lambda whole: greedy(whole, candidates[0], self.key),
                 candidates, None,
             )  # fmt: skip
-        scaling = candidates[0].scaling
-        if not SCALINGS[scaling](kept).standardize(kept).values.any():
+        scaling = SCALINGS[candidates[0].scaling]
+        standardized = scaling(kept).standardize(kept)
+        if not standardized.values.any():
             # Nothing is left to train on: means and effects explain every cell.
             return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, None
         self.step(f"train {self.method}")
-        steps, times, errors = trained.best_stop(
-            SCALINGS[scaling](kept).standardize(kept), self.method, self.key, self.holdout, self._training
-        )
+        steps, times, errors = trained.best_stop(standardized, self.method, self.key, self.holdout, self._training)
 
         def train(whole: Completion) -> Fitted:
-            made = SCALINGS[scaling](whole)
+            made = scaling(whole)
             model = trained.train(made.standardize(whole), self.method, self.key, steps, self._training)
             return Fitted(made, model, chosen_by_holdout(model.result))
 

@@ -111,7 +111,7 @@ def _try(
 ) -> Candidate:
     standardized = SCALINGS[scaling](problem).standardize(problem)
     ridge = ridge_share * _top(standardized)
-    solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share, polish=False), key=key)
+    solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False), key=key)
     path = solution.state[0].path
     best = min(path, key=lambda one: one.holdout_rmse)
     return Candidate(scaling, ridge_share, best.rank, best.holdout_rmse, path, solution.result)

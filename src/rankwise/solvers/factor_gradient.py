@@ -27,7 +27,7 @@ def descend_factors(
     (symmetric: left = right = Z and the gradient's symmetric part). Ends when the factors' gradient has fallen
     to 1e-10 of the largest seen since the saddle, or after max_steps; returns the matrix and the steps taken.
 
-    Source: Li, Luo, Lyu 2021 (`li2021greedy`), algorithm 1.
+    Source: Li, Luo, Lyu 2021 (`li2021greedy`).
     """
     start = matrix.balanced() if matrix.rank else matrix
     u, v = direction

@@ -82,13 +82,14 @@ class Greedy(Solver):
     step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory.
     inner_steps: the most steps per rank; None means 500 (newton) or 200,000 (gradient).
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
+    refit: fit the rank of least held-out error again to all observations; without, the matrix stays the last grown.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
     tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
 
     Raises:
         ValueError: if a number is out of range or the factorization is neither of the two.
 
-    Source: Li, Luo, Lyu 2021 (`li2021greedy`), algorithm 1.
+    Source: Li, Luo, Lyu 2021 (`li2021greedy`).
     """
 
     factorization: Factorization = Deep(2)
@@ -97,6 +98,7 @@ class Greedy(Solver):
     tolerance: float | None = None
     noise: float | None = None
     holdout: float = 0.0
+    refit: bool = True
     patience: int = 2
     polish: bool = True
     ridge: float = 0.0
@@ -140,7 +142,7 @@ class Greedy(Solver):
 
     def step(self, problem: Problem, state: Growth) -> Growth:
         """One rank more; or, once growth has stopped with observations held out, the refit to all of them."""
-        if state.held is not None and state.verdict is not RESULTS.running:
+        if state.held is not None and self.refit and state.verdict is not RESULTS.running:
             return self._refit(problem, state)
         matrix, inner_steps = self._fit(state)
         grown = self._assess(matrix, state.kept, state.held, state.path, inner_steps)
@@ -148,7 +150,7 @@ class Greedy(Solver):
 
     def outcome(self, problem: Problem, state: Growth) -> RESULTS:
         """Why to stop, or running."""
-        if state.held is not None and not state.refitted:
+        if state.held is not None and self.refit and not state.refitted:
             return RESULTS.running
         # The limits may have been raised since: only a limit's verdict can change.
         limited = state.verdict is RESULTS.max_rank and not state.refitted

@@ -81,8 +81,9 @@ def read_table(
 ) -> Table:
     """The table in a file; "-" is standard input, whose format its first bytes tell unless `format` does.
 
-    long: the names of the row, column and value columns of a table in long form. header, labels: whether a text
-    table's first line and column are names (None: found out, see `rankwise.data.tables.guess`).
+    long: the names of the row, column and value columns of a table in long form. header: whether a text table's first
+    line is names; labels: whether the first column of a table is (None: found out, see
+    `rankwise.data.tables.guess`).
 
     Raises:
         ValueError: on a broken or unsuitable file, in one line.
@@ -94,14 +95,16 @@ def read_table(
     data = _standard_input() if piped else Path(path).read_bytes()
     kind = kind or _kind_of(data)
     look_up(kind, dict.fromkeys(FORMATS.values()), "format")
-    if (header is not None or labels is not None) and (long is not None or kind not in TEXTS):
-        raise ValueError(f"header and labels can only be set for a CSV or TSV table, which {name} is not")
+    if header is not None and (long is not None or kind not in TEXTS):
+        raise ValueError(f"a header can only be set for a CSV or TSV table, which {name} is not")
+    if labels is not None and (long is not None or kind in MATRICES):
+        raise ValueError(f"labels can only be set for a table with named columns, which {name} is not")
     if kind in MATRICES:
         if long is not None:
             raise ValueError(f"{name} is a plain matrix; long form needs named columns")
         return read_matrix(data, name, kind)
     if kind in ("parquet", "feather"):
-        table = read_arrow(data, name, kind)
+        table = read_arrow(data, name, kind, labels)
         return table if long is None else long_from_arrow(table, long, name)
     if long is not None:
         return long_from_text(parse(data, name, kind), long, name)

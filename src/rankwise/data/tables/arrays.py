@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import scipy.sparse
 
-from rankwise.data.tables.arrow import whole_numbers
+from rankwise.data.tables.arrow import in_type
 from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge
 from rankwise.data.tables.matrix_market import read_matrix_market
 
@@ -38,8 +38,8 @@ class Matrix(Source):
 
     def filled(self, filled: Filled) -> np.ndarray:
         """The array with the new numbers in place, in the precision it had."""
-        array, values = self.array.copy(), filled.values[filled.take]
-        array[filled.take] = whole_numbers(values, array.dtype) if array.dtype.kind in "iu" else values
+        array = self.array.copy()
+        array[filled.take] = in_type(filled.values[filled.take], array.dtype)
         return array
 
     def arrow(self, filled: Filled) -> Any:
@@ -114,7 +114,10 @@ def from_array(
         _refuse_words(array, name)
         data = np.ma.filled(floats(np.ma.asarray(array)), np.nan)
     else:
-        data = np.asarray(array)
+        try:
+            data = np.asarray(array)
+        except ValueError as error:
+            raise ValueError(f"{name} is no table: its rows differ in length or kind") from error
         if data.dtype == object:
             data = _from_objects(data, name)
     if data.ndim != 2:

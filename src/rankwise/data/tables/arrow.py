@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.guess import choose_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,12 @@ class Arrow(Source):
         return table
 
 
-def read_arrow(data: bytes, name: str, format: str) -> Table:
+def read_arrow(data: bytes, name: str, format: str, labels: bool | None = None) -> Table:
     """A table from a Parquet or Feather file; nulls and NaN both are holes.
 
-    Integer, floating-point columns are numeric (an index that pandas stored beside the columns is not); the
-    first other column gives the row labels. Filled cells of an integer column are rounded, so that the type stays.
+    Integer and floating-point columns are numeric (an index that pandas stored beside the columns is not). labels:
+    whether the first column holds row labels; None: see `rankwise.data.tables.guess.choose_labels`. Filled cells
+    of an integer column are rounded, so that the type stays.
 
     Raises:
         ValueError: on a broken file, no numeric column, or infinities (the cell is named).
@@ -55,22 +57,31 @@ def read_arrow(data: bytes, name: str, format: str) -> Table:
         raise ValueError(
             f"{name} is not a readable {format} file: {(str(error) or repr(error)).splitlines()[0]}"
         ) from error
-    return from_arrow(table, name, format)
+    return from_arrow(table, name, format, labels)
 
 
-def from_arrow(table: Any, name: str, format: str) -> Table:
+def from_arrow(table: Any, name: str, format: str, labels: bool | None = None) -> Table:
     """A table from a pyarrow Table."""
-    import pyarrow as pa
-
+    fields = list(enumerate(table.schema))
     index = _index_columns(table)
-    numeric = tuple(j for j, field in enumerate(table.schema) if _is_numeric(field.type) and field.name not in index)
-    others = [j for j, field in enumerate(table.schema) if j not in numeric and not pa.types.is_null(field.type)]
-    labels = tuple(str(x) for x in table.column(others[0]).to_pylist()) if others else None
+    numeric = [j for j, field in fields if is_numeric(field.type) and field.name not in index]
+    odd = [j for j, field in fields if _may_hold_numbers(field.type)]
+    words = sorted((j for j, _ in fields if j not in (*numeric, *odd)), key=lambda j: fields[j][1].name not in index)
+    first = None if index or 0 not in numeric else numbers_of(table.column(0)).tolist()
+    label, notes = choose_labels(table.column_names, first, words, labels)
+    numeric = tuple(j for j in numeric if j != label)
+    notes += tuple(left_out(fields[j][1].name, fields[j][1].type) for j in odd if j != label)
+    rows = tuple(str(x) for x in table.column(label).to_pylist()) if label is not None else None
     columns = [numbers_of(table.column(j)) for j in numeric]
     single = bool(columns) and all(column.dtype == np.float32 for column in columns)
     values = np.column_stack(columns).astype(np.float32 if single else np.float64) if columns else np.zeros((1, 0))
     names = tuple(str(table.schema.field(j).name) for j in numeric)
-    return make_table(values, labels, names, Arrow(table, numeric, format), name)
+    return make_table(values, rows, names, Arrow(table, numeric, format), name, notes)
+
+
+def left_out(name: str, kind: Any) -> str:
+    """The sentence on a column that may hold numbers, but in a type that is none of numbers."""
+    return f"column {name!r} is left as it is: its type is {kind}"
 
 
 def write_arrow(table: Any, format: str, file: BinaryIO) -> None:
@@ -102,26 +113,32 @@ def replace_numbers(column: Any, values: np.ndarray, take: np.ndarray) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_integer(column.type):
-        kind = np.dtype(column.type.to_pandas_dtype())
-        new = pa.array(whole_numbers(np.where(take, values, 0), kind)).cast(column.type)
-    else:
-        new = pa.array(np.where(take, values, 0)).cast(column.type, safe=False)
+    new = pa.array(in_type(np.where(take, values, 0), np.dtype(column.type.to_pandas_dtype())), column.type)
     return pc.if_else(pa.array(take), new, column.combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def whole_numbers(values: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """The nearest numbers that an integer type holds."""
+def in_type(values: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """The nearest numbers that a numeric type holds."""
+    if kind.kind not in "iu":
+        limits = np.finfo(kind)
+        return np.clip(values, float(limits.min), float(limits.max)).astype(kind)
     limits = np.iinfo(kind)
     # The largest float within the limits: 2**63 - 1, say, is none.
     most = np.floor(np.nextafter(float(limits.max) + 1, 0))
     return np.clip(np.round(values), limits.min, most).astype(kind)
 
 
-def _is_numeric(kind: Any) -> bool:
+def is_numeric(kind: Any) -> bool:
+    """Whether an Arrow type holds integers or floating-point numbers."""
     import pyarrow as pa
 
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _may_hold_numbers(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_decimal(kind) or pa.types.is_null(kind)
 
 
 def _index_columns(table: Any) -> set[str]:

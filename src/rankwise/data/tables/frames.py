@@ -7,8 +7,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.arrow import numbers_of, replace_numbers, whole_numbers
+from rankwise.data.tables.arrow import in_type, left_out, numbers_of, replace_numbers
 from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.guess import choose_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Frame(Source):
             new = frame.iloc[:, j].copy()
             take, values = filled.take[:, k], filled.values[:, k]
             kind = new.dtype if isinstance(new.dtype, np.dtype) else new.dtype.numpy_dtype
-            new[take] = whole_numbers(values[take], kind) if kind.kind in "iu" else values[take].astype(kind)
+            new[take] = in_type(values[take], kind)
             frame.isetitem(j, new.astype(frame.dtypes.iloc[j]))
         return frame
 
@@ -76,7 +77,9 @@ def is_frame(X: Any) -> bool:
 
 
 def from_frame(X: Any) -> Table:
-    """A table from a data frame: its numeric columns; row labels from a pandas index or the first other column.
+    """A table from a data frame: its numeric columns.
+
+    Row labels come from a pandas index other than 0, 1, 2, ...; else see `rankwise.data.tables.guess.choose_labels`.
 
     Raises:
         ValueError: if there is no numeric column, or a cell is infinite (named).
@@ -85,19 +88,46 @@ def from_frame(X: Any) -> Table:
 
     frame = nw.from_native(X, eager_only=True)
     every = _columns(frame)
-    numeric = tuple(j for j, (_, column) in enumerate(every) if _is_numeric(column.dtype))
-    others = [column for _, column in every if not _is_numeric(column.dtype)]
     arrow = None if _is_pandas(frame) else frame.to_arrow()
-    columns = [
-        every[j][1].cast(_kind(every[j][1].dtype)).to_numpy() if arrow is None else numbers_of(arrow.column(j))
-        for j in numeric
-    ]
-    values = np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+    def numbers(j: int) -> np.ndarray:
+        column = every[j][1]
+        return column.cast(_kind(column.dtype)).to_numpy() if arrow is None else numbers_of(arrow.column(j))
+
+    numeric = [j for j, (_, column) in enumerate(every) if _is_numeric(column.dtype)]
+    odd = [j for j, (_, column) in enumerate(every) if j not in numeric and _may_hold_numbers(column)]
+    words = [j for j in range(len(every)) if j not in (*numeric, *odd)]
+    names = [str(name) for name, _ in every]
     index = nw.maybe_get_index(frame)
-    labels = index if index is not None else others[0].to_list() if others else None
-    rows = tuple(str(label) for label in labels) if labels is not None else None
-    names = tuple(str(every[j][0]) for j in numeric)
-    return make_table(values, rows, names, Frame(frame, numeric), "the frame")
+    label, notes = None, ()
+    if _says_nothing(index):
+        first = numbers(0).tolist() if 0 in numeric else None
+        label, notes = choose_labels(names, first, words, None)
+    notes += tuple(left_out(names[j], every[j][1].dtype) for j in odd if j != label)
+    numeric = tuple(j for j in numeric if j != label)
+    values = np.column_stack([numbers(j) for j in numeric]) if numeric else np.zeros((len(frame), 0))
+    labels = index if label is None else every[label][1].to_list()
+    rows = tuple(str(x) for x in labels) if labels is not None else None
+    return make_table(values, rows, tuple(names[j] for j in numeric), Frame(frame, numeric), "the frame", notes)
+
+
+def _says_nothing(index: Any) -> bool:
+    """Whether there is no pandas index, or only the one that counts rows from 0."""
+    return index is None or (
+        index.name is None and type(index).__name__ == "RangeIndex" and index[:1].tolist() in ([], [0])
+    )
+
+
+def _may_hold_numbers(column: Any) -> bool:
+    """Whether a column that is not numeric holds nothing, decimals, or objects most of which are numbers."""
+    import narwhals as nw
+
+    if column.dtype.is_decimal() or column.is_null().all():
+        return True
+    if column.dtype != nw.Object:
+        return False
+    there = [x for x in column.to_list() if x is not None and x == x]
+    return 2 * sum(isinstance(x, int | float) and not isinstance(x, bool) for x in there) >= len(there)
 
 
 def _columns(frame: Any) -> list[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""What a text table does not say: whether its first line is a header and its first column holds labels."""
+"""What a table does not say: whether its first line is a header and its first column holds labels."""
 
 from __future__ import annotations
 
@@ -54,6 +54,26 @@ def looks_like_labels(column: Column, names: list[str] | None) -> bool:
         return True
     steady = len(column) > 2 and _whole(column) and _equal_steps(column)
     return steady and (names is not None or abs(_step(column)) == 1)
+
+
+def choose_labels(
+    names: list[str], first: Column | None, words: Sequence[int], given: bool | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Which column of a table with typed columns holds the row labels, and what a reader should be told about it.
+
+    The first, if its numbers (`first`; None if it has none) look like labels; else the first column of `words`.
+    given: whether it is the first column, if this is known.
+    """
+    if given is not None:
+        return (0 if given else None), ()
+    if first is not None and len(names) > 1 and looks_like_labels(first, names):
+        return 0, (numbers_as_labels(names[0]),)
+    return (words[0] if words else None), ()
+
+
+def numbers_as_labels(name: str) -> str:
+    """The sentence that says that a column of numbers was taken for labels."""
+    return f"the numbers in column {name!r} are taken for row labels, not for data"
 
 
 def _names_beside_blank(rest: Column, below: Column) -> bool:

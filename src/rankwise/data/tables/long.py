@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.arrow import Arrow, numbers_of, replace_numbers, write_arrow
+from rankwise.data.tables.arrow import Arrow, in_type, is_numeric, numbers_of, replace_numbers, write_arrow
 from rankwise.data.tables.base import Filled, Source, Table, make_table, refuse_huge
 from rankwise.data.tables.text import TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
@@ -74,7 +74,7 @@ class Long(Source):
         new = {
             self.places[0]: pa.array([self.labels[i] for i in more[:, 0]]),
             self.places[1]: pa.array([self.names[j] for j in more[:, 1]]),
-            value: pa.array(np.round(numbers) if pa.types.is_integer(kind) else numbers),
+            value: pa.array(in_type(numbers, np.dtype(kind.to_pandas_dtype()))),
         }
         columns = [
             new[j].cast(field.type, safe=False) if j in new else pa.nulls(len(more), field.type)
@@ -117,7 +117,7 @@ def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Tabl
     """A table from a Parquet or Feather file in long form; raises as `long_from_text`."""
     arrow = table.source.table
     places = _places(arrow.column_names, long, name)
-    if places[2] not in table.source.numeric:
+    if not is_numeric(arrow.schema.field(places[2]).type):
         raise ValueError(f"{name}: column {long[2]!r} is not numeric")
     rows, columns = (arrow.column(place).to_pylist() for place in places[:2])
     return _pivot(

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.base import Filled, Source, Table, make_table
-from rankwise.data.tables.guess import looks_like_header, looks_like_labels
+from rankwise.data.tables.guess import looks_like_header, looks_like_labels, numbers_as_labels
 from rankwise.data.tables.sheet import Sheet, read_sheet, unpack
 
 HOLES = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
@@ -128,6 +128,10 @@ def read_text(data: bytes, name: str, format: str, header: bool | None = None, l
     titles = tuple((names[j] or f"c{j + 1}") if names else f"c{j + 1}" for j in range(len(body)))
     source = Text(parsed.sheet, first, numeric, label, decimal, format)
     notes = _notes(cells[first:], body, numeric, titles, rows)
+    if label is not None and labels is None and None not in body[label]:
+        notes = (numbers_as_labels(titles[label]), *notes)
+    if decimal == ",":
+        notes = ("the decimal sign is taken to be the comma", *notes)
     return make_table(values, rows, tuple(titles[j] for j in numeric), source, name, notes)
 
 
