@@ -26,5 +26,8 @@ from .problems import Sensing as Sensing
 from .results import RESULTS as RESULTS
 from .solution import History as History
 from .solution import Solution as Solution
+from .solvers import EndToEndFlow as EndToEndFlow
 from .solvers import GradientDescent as GradientDescent
+from .solvers import GradientFlow as GradientFlow
 from .solvers import Greedy as Greedy
+from .solvers import SpectralFlow as SpectralFlow

@@ -127,9 +127,11 @@ def matrices(solver: Solver, state: Any, axes: Axes | None) -> Any:
 
 
 def _measure(track: tuple[str, ...], problem: Problem, solver: Solver, data: Data, state: Any) -> dict[str, Any]:
-    given = {"problem": problem, "heldout": data.heldout, "truth": data.truth, "layers": solver.layers(state)}
-    matrix = solver.matrix(state)
-    return {name: MEASURES[name](matrix, given) for name in track}
+    given = {
+        "matrix": solver.matrix(state), "problem": problem, "heldout": data.heldout, "truth": data.truth,
+        "layers": solver.layers(state),
+    }  # fmt: skip
+    return {name: MEASURES[name](given) for name in track} | solver.record(state)
 
 
 def _all(running: Any, new: Any, old: Any) -> Any:
@@ -231,7 +233,7 @@ def run_group(
             if halt.is_set():
                 break
         final = jax.device_get((carry, matrices(solver, carry.state, axes)))
-    return [_unpack(final, rows, track, checkpoints, None if axes is None else i) for i in range(many)]
+    return [_unpack(final, rows, checkpoints, None if axes is None else i) for i in range(many)]
 
 
 def _refuse_mixtures(members: Members) -> None:
@@ -294,15 +296,13 @@ def _stack(items: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *items)
 
 
-def _unpack(
-    final: tuple[Carry, Any], rows: list[Any], track: tuple[str, ...], checkpoints: np.ndarray, i: int | None
-) -> Run:
+def _unpack(final: tuple[Carry, Any], rows: list[Any], checkpoints: np.ndarray, i: int | None) -> Run:
     """The i-th run of a batch, its history cut where it stopped."""
     carry, matrix = final if i is None else jax.tree.map(lambda leaf: leaf[i] if np.ndim(leaf) else leaf, final)
     axis = () if i is None else (slice(None), i)
     times = np.concatenate([steps if i is None else steps[:, i] for steps, _ in rows])[: len(checkpoints)]
     kept = np.searchsorted(times, carry.steps) + 1 if len(times) else 0
     records = {
-        name: np.concatenate([row[name][axis] if axis else row[name] for _, row in rows])[:kept] for name in track
+        name: np.concatenate([row[name][axis] if axis else row[name] for _, row in rows])[:kept] for name in rows[0][1]
     }
     return Run(matrix, int(carry.code), int(carry.steps), times[:kept], records, (carry.state, int(carry.steps)))

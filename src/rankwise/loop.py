@@ -31,7 +31,7 @@ def solve(
     max_steps: int | None = None,
     state: Any = None,
     track: Sequence[str] = (),
-    checkpoints: int | Sequence[int] = 100,
+    checkpoints: int | Sequence[int] | None = None,
     heldout: Problem | None = None,
     truth: Any = None,
     progress: Progress | None = None,
@@ -41,8 +41,9 @@ def solve(
     key: an int or a JAX key; the same key on the same machine gives the same bits.
     state: the state of an earlier solution, to go on exactly where it stopped.
     track: names from `rankwise.measures.MEASURES` to record at the checkpoints, besides the training loss.
-    checkpoints: how many, evenly spaced from 0 to max_steps, or the steps themselves. (Host solvers, whose
-    steps are few and large, are measured at every step.)
+    checkpoints: how many, evenly spaced from 0 to max_steps, or the steps themselves; None: the solver's own number
+    (100 for gradient descent, every requested time for a flow). Host solvers, whose steps are few and large, are
+    measured at every step.
     heldout, truth: what measures may look at; the solver never sees them.
     progress: called with (step, max_steps) now and then.
 
@@ -63,7 +64,7 @@ def solve_batch(
     max_steps: int | None = None,
     states: Sequence[Any] | None = None,
     track: Sequence[str] = (),
-    checkpoints: int | Sequence[int] = 100,
+    checkpoints: int | Sequence[int] | None = None,
     heldout: Problem | Sequence[Problem] | None = None,
     truth: Any = None,
     progress: Progress | None = None,
@@ -88,7 +89,7 @@ def solve_batch(
     limit = int(limit)
     names = tuple(dict.fromkeys(("train_loss", *track)))
     compiled = solvers[0].driver == "compiled"
-    measurable(names, {"heldout": data[0][0] is not None, "truth": data[0][1] is not None, "layers": compiled})
+    measurable(names, {"heldout": data[0][0] is not None, "truth": data[0][1] is not None, "layers": solvers[0].layered})
     begun = time.perf_counter()
     if not compiled:
         return [
@@ -105,7 +106,7 @@ def solve_batch(
         members = driver.Members(
             problems, solvers, [driver.Data(*pair) for pair in data], keys if states is None else None, states
         )
-        steps = _checkpoints(checkpoints, first, limit)
+        steps = _checkpoints(solvers[0].default_checkpoints if checkpoints is None else checkpoints, first, limit)
         runs = driver.run(members, steps, names, progress and (lambda now: progress(now, limit)))
     seconds = time.perf_counter() - begun
     return [_solution(run, seconds) for run in runs]
@@ -152,10 +153,9 @@ def _one_thread_if_small(problem: Problem) -> AbstractContextManager[Any]:
 def _measure(
     solver: Solver, problem: Problem, state: Any, data: tuple[Any, Any], names: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
-    given = {"problem": problem, "heldout": data[0], "truth": data[1]}
-    matrix = solver.matrix(state)
+    given = {"matrix": solver.matrix(state), "problem": problem, "heldout": data[0], "truth": data[1]}
     own = {name: np.asarray(value) for name, value in solver.record(state).items()}
-    return {name: np.asarray(MEASURES[name](matrix, given)) for name in names} | own
+    return {name: np.asarray(MEASURES[name](given)) for name in names} | own
 
 
 def _align(values: list[np.ndarray]) -> np.ndarray:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from array_api_compat import array_namespace
 
-from rankwise import spectrum
+from rankwise import dynamics, spectrum
 from rankwise.lowrank import dense, singular_values
 from rankwise.problems import Problem
 from rankwise.registry import look_up
 
 Array = Any
-Needs = Literal["nothing", "problem", "heldout", "truth", "layers"]
+Needs = Literal["matrix", "problem", "heldout", "truth", "layers"]
 
 
 def effective_rank(matrix: Array) -> Array:
@@ -99,6 +99,17 @@ def alignment_offdiagonal(matrix: Array, problem: Problem) -> Array:
     return (coupling.sum() - coupling.diagonal().sum()) / max(k * (k - 1), 1)
 
 
+def singular_speeds(matrix: Array, problem: Problem, layers: tuple[Array, ...]) -> Array:
+    """The speeds that theory predicts for the singular values of a product of balanced layers, the largest first.
+
+    d(sigma_r)/dt = -N sigma_r^(2-2/N) <grad l(W), u_r v_r^T> for N layers, in units of gradient flow's time. (Of Z Z^T twice
+    as fast: its two layers are one.)
+
+    Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), theorem 3.
+    """
+    return dynamics.singular_speeds(dense(matrix), problem.gradient(matrix), len(layers))
+
+
 def balancedness(layers: tuple[Array, ...]) -> Array:
     """max_j |W_(j+1)^T W_(j+1) - W_j W_j^T|_F: 0 where balanced, conserved by gradient flow; 0 at depth 1.
 
@@ -113,16 +124,14 @@ def balancedness(layers: tuple[Array, ...]) -> Array:
 
 @dataclass(frozen=True)
 class Measure:
-    """A registered measure: the function, and what it takes besides or instead of the matrix."""
+    """A registered measure: the function, and what it takes, in order."""
 
     function: Callable[..., Array]
-    needs: Needs = "nothing"
+    needs: tuple[Needs, ...] = ("matrix",)
 
-    def __call__(self, matrix: Array, given: dict[str, Any]) -> Array:
+    def __call__(self, given: dict[str, Any]) -> Array:
         """The value, taking what it needs from `given`."""
-        if self.needs == "nothing":
-            return self.function(matrix)
-        return self.function(given["layers"]) if self.needs == "layers" else self.function(matrix, given[self.needs])
+        return self.function(*(given[name] for name in self.needs))
 
     @property
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -138,20 +147,22 @@ MEASURES: dict[str, Measure] = {
     "frobenius_norm": Measure(frobenius_norm),
     "schatten_norm": Measure(schatten_norm),
     "nuclear_frobenius_ratio": Measure(nuclear_frobenius_ratio),
-    "train_loss": Measure(train_loss, "problem"),
-    "heldout_loss": Measure(heldout_loss, "heldout"),
-    "mean_square_error": Measure(mean_square_error, "truth"),
-    "relative_error": Measure(relative_error, "truth"),
-    "alignment_diagonal": Measure(alignment_diagonal, "problem"),
-    "alignment_offdiagonal": Measure(alignment_offdiagonal, "problem"),
-    "balancedness": Measure(balancedness, "layers"),
+    "train_loss": Measure(train_loss, ("matrix", "problem")),
+    "heldout_loss": Measure(heldout_loss, ("matrix", "heldout")),
+    "mean_square_error": Measure(mean_square_error, ("matrix", "truth")),
+    "relative_error": Measure(relative_error, ("matrix", "truth")),
+    "alignment_diagonal": Measure(alignment_diagonal, ("matrix", "problem")),
+    "alignment_offdiagonal": Measure(alignment_offdiagonal, ("matrix", "problem")),
+    "singular_speeds": Measure(singular_speeds, ("matrix", "problem", "layers")),
+    "matrix": Measure(dense),
+    "balancedness": Measure(balancedness, ("layers",)),
 }
 
 
 def measurable(names: tuple[str, ...], available: dict[str, bool]) -> None:
     """Raise a ValueError unless every name is registered and what it needs is there."""
     for name in names:
-        needs = look_up(name, MEASURES, "measure").needs
-        if not available.get(needs, True):
-            where = "a factorization into layers" if needs == "layers" else f"solve(..., {needs}=...)"
-            raise ValueError(f"measure {name!r} needs {where}")
+        for needed in look_up(name, MEASURES, "measure").needs:
+            if not available.get(needed, True):
+                where = "a solver with layers" if needed == "layers" else f"solve(..., {needed}=...)"
+                raise ValueError(f"measure {name!r} needs {where}")

@@ -31,6 +31,15 @@ class RESULTS(Enum):
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
         "away. Lower the learning rate (1e-3 is safe for Adam with the ratio penalty) or raise norm_limit."
     )
+    end_time = "The last requested time was reached. Pass the state back with later times to go on."
+    integrator_stuck = (
+        "The integrator did not reach the next time within its step limit. Ask for less precision, raise inner_steps, "
+        "or take method='kvaerno5' where the flow is stiff."
+    )
+    crossing = (
+        "Two singular values met, where their vectors are not defined. Follow the product instead (EndToEndFlow), or "
+        "let SpectralFlow bridge the meeting (bridge=True)."
+    )
     non_finite = "The iterate is no longer finite. Lower the learning rate or the starting scale."
 
     @property

@@ -21,6 +21,10 @@ class Factorization(Plain, ABC):
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The end-to-end (d1, d2) matrix."""
 
+    def layers(self, params: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The factors (W_1, ..., W_N) whose product W_N ... W_1 the matrix is: the parameters, unless they are tied."""
+        return params
+
     def check(self, shape: tuple[int, int]) -> None:
         """Raise a ValueError if a matrix of this shape cannot be written so."""
 

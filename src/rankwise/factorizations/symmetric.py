@@ -35,6 +35,10 @@ class Symmetric(Factorization):
         """One (d, h) array Z."""
         return (self.start.root((shape[0], self.width or shape[0]), key=key, dtype=dtype),)
 
+    def layers(self, params: tuple[Array, ...]) -> tuple[Array, ...]:
+        """(Z^T, Z)."""
+        return (params[0].T, params[0])
+
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """Z Z^T."""
         return params[0] @ params[0].T

@@ -16,12 +16,23 @@ class Solver(Plain, ABC):
     """An iterative method. `solve` runs it: init, then step until `outcome` says why to stop.
 
     `driver` says who runs the loop: "compiled" (all five methods are traced by JAX, and whole batches run at
-    once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps).
+    once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps). `layered`
+    says whether the matrix is a product whose `layers` measures may look at.
     """
 
     driver: ClassVar[Literal["compiled", "host"]]
-    default_steps: ClassVar[int]
+    layered: ClassVar[bool] = False
     check_every: int
+
+    @property
+    @abstractmethod
+    def default_steps(self) -> int:
+        """The step limit unless `solve` is told another."""
+
+    @property
+    def default_checkpoints(self) -> int:
+        """How many checkpoints `solve` measures at unless told otherwise."""
+        return 100
 
     @abstractmethod
     def init(self, problem: Problem, key: Any) -> State:
@@ -44,8 +55,8 @@ class Solver(Plain, ABC):
         del state
         return ()
 
-    def record(self, state: State) -> dict[str, float]:
-        """Numbers of its own that a host solver adds to the history at every step."""
+    def record(self, state: State) -> dict[str, Any]:
+        """Numbers of its own that a solver adds to the history at every checkpoint."""
         del state
         return {}
 

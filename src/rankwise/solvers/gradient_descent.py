@@ -48,7 +48,7 @@ class GradientDescent(Solver):
     check_every: int = 10
 
     driver: ClassVar[Literal["compiled", "host"]] = "compiled"
-    default_steps: ClassVar[int] = 10_000
+    layered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positive_integer(self.check_every, "check_every")
@@ -58,6 +58,11 @@ class GradientDescent(Solver):
                 if not value >= 0:
                     raise ValueError(f"{name} must not be negative, not {value}")
                 object.__setattr__(self, name, float(value))
+
+    @property
+    def default_steps(self) -> int:
+        """The step limit unless `solve` is told another: 10,000."""
+        return 10_000
 
     def check(self, problem: Problem) -> None:
         """Raise a ValueError if the factorization cannot write a matrix of the problem's shape."""
@@ -108,8 +113,8 @@ class GradientDescent(Solver):
         return self.factorization.matrix(state.params)
 
     def layers(self, state: Descent) -> tuple[Array, ...]:
-        """The parameters."""
-        return state.params
+        """The factors behind the matrix."""
+        return self.factorization.layers(state.params)
 
     def _limit(self) -> Any:
         if self.norm_limit is not None:

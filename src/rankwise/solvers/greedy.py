@@ -108,7 +108,6 @@ class Greedy(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
-    default_steps: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
         two_layers = isinstance(self.factorization, Deep) and self.factorization.depth == 2
@@ -130,6 +129,11 @@ class Greedy(Solver):
     def symmetric(self) -> bool:
         """Whether the matrix is written Z Z^T."""
         return isinstance(self.factorization, Symmetric)
+
+    @property
+    def default_steps(self) -> int:
+        """The step limit unless `solve` is told another: 10,000."""
+        return 10_000
 
     def check(self, problem: Problem) -> None:
         """Raise a ValueError if a symmetric matrix is asked for and the shape is not square."""

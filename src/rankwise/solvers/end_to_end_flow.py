@@ -1,0 +1,74 @@
+"""The flow of a product of balanced layers, as a differential equation of the product alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rankwise.dynamics import check_depth, end_to_end_velocity, symmetric_velocity
+from rankwise.factorizations import Deep, Full, Identity, Symmetric
+from rankwise.factorizations.initializations import Initialization
+from rankwise.plain import fixed
+from rankwise.problems import Problem
+from rankwise.solvers.base import Array
+from rankwise.solvers.flow import Flow
+
+
+@dataclass(frozen=True, eq=False)
+class EndToEndFlow(Flow):
+    """dW/dt = -sum_j (W W^T)^((j-1)/N) grad l(W) (W^T W)^((N-j)/N) for depth N >= 1.
+
+    depth = infinity takes the limit, in the time N t. symmetric=True takes W = Z Z^T instead, dW/dt = -(H W + W H) with
+    H = grad l(W) + grad l(W)^T (depth is then 2). The start is the product that `Deep(depth, start)` (or
+    `Symmetric(start)`; `Full(start)` for depth infinity) begins with under the same key.
+
+    Exact for balanced layers only. W itself is the variable, so singular values below machine epsilon times
+    the largest are lost: from very small starts follow `GradientFlow`, whose layers are N-th roots in size.
+
+    Raises:
+        ValueError: if depth is not an integer of at least 1 or infinity, symmetric is asked for at another depth than
+            2, or as for `GradientFlow`.
+
+    Source: Arora, Cohen, Hazan 2018 (`arora2018optimization`), theorem 1.
+    """
+
+    depth: float = fixed(2)
+    start: Initialization = Identity(1e-3)
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_depth(self.depth)
+        if self.symmetric and self.depth != 2:
+            raise ValueError(f"a symmetric flow W = Z Z^T has depth 2, not {self.depth}")
+
+    def check(self, problem: Problem) -> None:
+        """Raise a ValueError if a symmetric matrix is asked for and the shape is not square."""
+        super().check(problem)
+        if self.symmetric:
+            Symmetric(self.start).check(problem.shape)
+
+    def begin(self, problem: Problem, key: Any) -> Array:
+        """The product of the layers that the factorization starts with."""
+        return starting_matrix(problem, self.depth, self.start, self.symmetric, key)
+
+    def velocity(self, problem: Problem, params: Array) -> Array:
+        """dW/dt."""
+        gradient = problem.gradient(params)
+        if self.symmetric:
+            return symmetric_velocity(params, gradient)
+        return end_to_end_velocity(params, gradient, self.depth)
+
+    def end_to_end(self, params: Array) -> Array:
+        """W itself."""
+        return params
+
+
+def starting_matrix(problem: Problem, depth: float, start: Initialization, symmetric: bool, key: Any) -> Array:
+    """The end-to-end matrix of the factorization of that depth at its start."""
+    if symmetric:
+        factorization = Symmetric(start)
+    else:
+        factorization = Full(start) if depth == math.inf else Deep(int(depth), start)
+    return factorization.matrix(factorization.init(problem.shape, key=key, dtype=problem.dtype))

@@ -1,0 +1,194 @@
+"""The plan of the gradient flows: an adaptive integrator carries a state from one requested time to the next."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from rankwise.factorizations.base import positive_integer
+from rankwise.problems import Problem
+from rankwise.registry import look_up
+from rankwise.results import RESULTS
+from rankwise.solvers.base import Array, Solver
+
+METHODS: dict[str, str] = {
+    "dopri8": "Dopri8",
+    "tsit5": "Tsit5",
+    "kvaerno5": "Kvaerno5",
+}
+# How many equal parts a horizon given as one number is cut into.
+PARTS = 200
+
+
+class FlowState(NamedTuple):
+    """Where a flow stands: its variables, the position of its time among the requested ones, and the time itself.
+
+    floor: the absolute error allowed per variable, a share of the start's size. evaluations: steps of the
+    integrator so far, rejected ones too. bridged: how often two singular values met. stuck: whether the
+    integrator gave up.
+    """
+
+    params: Any
+    index: Array
+    time: Array
+    floor: Array
+    evaluations: Array
+    bridged: Array
+    stuck: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flow(Solver):
+    """dparams/dt = velocity(params), integrated with adaptive error control; step k of `solve` ends at times[k].
+
+    times: the requested times, ascending from 0, or a horizon (then 200 equal parts of it).
+    tolerance: the local error allowed per step, relative to each variable, and absolute relative to the
+    root mean square of the variables at the start: so plateaus near zero are followed as precisely as the rest.
+    method: "dopri8" (explicit, order 8), "tsit5" (explicit, order 5: cheaper at loose tolerances) or "kvaerno5"
+    (implicit, order 5: for small stiff problems, its steps solve dense linear systems).
+    explained: stop when the loss, in the problem's own scale, is at most this; None never stops so.
+    stationary: stop when the norm of the velocity is at most this; None never stops so.
+    inner_steps: the most steps of the integrator between two requested times.
+
+    The tolerance is met in float64 only. The integrator is that of diffrax (Kidger 2021, `kidger2021neural`).
+    """
+
+    times: Any = 1.0
+    tolerance: float = 1e-8
+    method: Literal["dopri8", "tsit5", "kvaerno5"] = "dopri8"
+    explained: float | None = None
+    stationary: float | None = None
+    inner_steps: int = 100_000
+    check_every: int = 1
+
+    driver: ClassVar[Literal["compiled", "host"]] = "compiled"
+
+    def __post_init__(self) -> None:
+        look_up(self.method, METHODS, "method")
+        positive_integer(self.inner_steps, "inner_steps")
+        positive_integer(self.check_every, "check_every")
+        object.__setattr__(self, "times", requested_times(self.times))
+        for name in ("tolerance", "explained", "stationary"):
+            value = getattr(self, name)
+            if value is not None:
+                if not (np.isfinite(value) and value >= 0) or (name == "tolerance" and value == 0):
+                    raise ValueError(f"{name} must be finite and {'positive' if name == 'tolerance' else 'not negative'}, not {value}")
+                object.__setattr__(self, name, float(value))
+
+    @abstractmethod
+    def begin(self, problem: Problem, key: Any) -> Any:
+        """The variables at time 0."""
+
+    @abstractmethod
+    def velocity(self, problem: Problem, params: Any) -> Any:
+        """dparams/dt."""
+
+    @abstractmethod
+    def end_to_end(self, params: Any) -> Array:
+        """The (d1, d2) matrix that the variables stand for."""
+
+    @property
+    def default_steps(self) -> int:
+        """As many as there are requested times after 0."""
+        return self.times.shape[-1] - 1
+
+    @property
+    def default_checkpoints(self) -> int:
+        """Every requested time is measured."""
+        return max(self.default_steps, 1)
+
+    def check(self, problem: Problem) -> None:
+        """Raise a ValueError unless the data are float64."""
+        if problem.dtype != np.float64:
+            raise ValueError(f"a flow is integrated in float64; the observations are {problem.dtype}")
+
+    def init(self, problem: Problem, key: Any) -> FlowState:
+        """The variables at time 0."""
+        import jax
+        import jax.numpy as jnp
+
+        params = self.begin(problem, key)
+        leaves = jax.tree.leaves(params)
+        mean_square = sum((leaf**2).sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
+        zero = jnp.zeros((), jnp.int32)
+        floor = self.tolerance * jnp.where(mean_square > 0, jnp.sqrt(mean_square), 1.0)
+        return FlowState(params, zero, jnp.asarray(self.times[0]), floor, zero, zero, zero > 0)
+
+    def step(self, problem: Problem, state: FlowState) -> FlowState:
+        """The state at the next requested time."""
+        import jax.numpy as jnp
+
+        until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
+        params, _, taken, stuck = self.integrate(
+            self.velocity, problem, state.params, state.time, until, state.floor
+        )
+        return state._replace(
+            params=params, index=state.index + 1, time=until, evaluations=state.evaluations + taken, stuck=stuck
+        )
+
+    def integrate(
+        self, velocity: Callable[[Problem, Any], Any], problem: Problem, params: Any, begin: Array, end: Array,
+        floor: Array, event: Any = None,
+    ) -> tuple[Any, Array, Array, Array]:
+        """The variables at the end, the time reached, the integrator's steps, and whether it gave up on the way."""
+        import diffrax
+        import jax
+
+        method = getattr(diffrax, METHODS[self.method])()
+        numbers, form = jax.tree.flatten(problem)
+        term = diffrax.ODETerm(lambda _, y, args: velocity(form.unflatten(args), y))
+        done = diffrax.diffeqsolve(
+            term, method, begin, end, None, params, numbers,
+            saveat=diffrax.SaveAt(t1=True), max_steps=self.inner_steps, throw=False,
+            stepsize_controller=diffrax.PIDController(rtol=self.tolerance, atol=floor), event=event,
+        )  # fmt: skip
+        assert done.ys is not None
+        assert done.ts is not None
+        last = jax.tree.map(lambda leaf: leaf[0], done.ys)
+        failed = (done.result != diffrax.RESULTS.successful) & (done.result != diffrax.RESULTS.event_occurred)
+        return last, done.ts[0], done.stats["num_steps"].astype("int32"), failed
+
+    def outcome(self, problem: Problem, state: FlowState) -> Array:
+        """The code of non_finite, integrator_stuck, explained, converged, end_time, or running."""
+        import jax
+        import jax.numpy as jnp
+
+        code = jnp.where(state.index >= self.times.shape[0] - 1, RESULTS.end_time.code, RESULTS.running.code)
+        if self.stationary is not None:
+            speed = sum((v**2).sum() for v in jax.tree.leaves(self.velocity(problem, state.params)))
+            code = jnp.where(speed <= self.stationary**2, RESULTS.converged.code, code)
+        if self.explained is not None:
+            code = jnp.where(problem.loss(self.matrix(state)) <= self.explained, RESULTS.explained.code, code)
+        code = jnp.where(state.stuck, RESULTS.integrator_stuck.code, code)
+        return jnp.where(jnp.isfinite(self.matrix(state)).all(), code, RESULTS.non_finite.code)
+
+    def matrix(self, state: FlowState) -> Array:
+        """The end-to-end matrix."""
+        return self.end_to_end(state.params)
+
+    def record(self, state: FlowState) -> dict[str, Array]:
+        """time, and the integrator's steps so far."""
+        return {"time": state.time, "integrator_steps": state.evaluations}
+
+
+def requested_times(times: Any) -> np.ndarray:
+    """Ascending times from 0 as an array; a number is a horizon, cut into `PARTS` equal parts.
+
+    Raises:
+        ValueError: if they are not finite, ascending and non-negative, or there is none after 0.
+    """
+    array = np.asarray(times, float)
+    if array.ndim == 0:
+        array = np.linspace(0.0, float(array), PARTS + 1)
+    if array.ndim != 1 or not np.isfinite(array).all() or (np.diff(array) <= 0).any() or array.size == 0 or array[0] < 0:
+        raise ValueError("times must be a positive horizon, or finite times that ascend from 0")
+    if array[0] > 0:
+        array = np.insert(array, 0, 0.0)
+    if array.size < 2:
+        raise ValueError("times must hold one after 0")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,151 @@
+"""The flow of the singular values and vectors of a product of balanced layers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rankwise.dynamics import check_depth, end_to_end_velocity, spectral_velocity
+from rankwise.factorizations import Identity
+from rankwise.factorizations.initializations import Initialization
+from rankwise.plain import fixed
+from rankwise.problems import Problem
+from rankwise.results import RESULTS
+from rankwise.solvers.base import Array
+from rankwise.solvers.end_to_end_flow import starting_matrix
+from rankwise.solvers.flow import Flow, FlowState
+
+
+class Spectrum(NamedTuple):
+    """W = left diag(exp(logs)) right^T with orthonormal columns."""
+
+    left: Array
+    logs: Array
+    right: Array
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralFlow(Flow):
+    """The singular values and vectors as variables: sigma_r' = -N (sigma_r^2)^(1-1/N) <grad l(W), u_r v_r^T>.
+
+    U and V move by the equations of `rankwise.dynamics.spectral_velocity`, the singular values by their
+    logarithms, so that tiny ones keep their digits. Where two come closer than `gap` (of the larger, in
+    sigma^(2/N)), the vectors are not defined. bridge=True then follows the product (`EndToEndFlow`) to the next
+    requested time and decomposes it there; the history counts this as `bridged`. bridge=False stops with `crossing`.
+
+    A start with equal singular values, as `Identity`, is such a meeting and is bridged once.
+
+    Raises:
+        ValueError: if depth is not an integer of at least 1 or infinity, gap is not between 0 and 1, or as for
+            `GradientFlow`.
+
+    Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), theorem 3 and lemma 2.
+    """
+
+    depth: float = fixed(2)
+    start: Initialization = Identity(1e-3)
+    gap: float = 1e-3
+    bridge: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_depth(self.depth)
+        if not 0 < self.gap < 1:
+            raise ValueError(f"gap must lie strictly between 0 and 1, not {self.gap}")
+
+    def begin(self, problem: Problem, key: Any) -> Spectrum:
+        """The singular value decomposition of the product at its start."""
+        return decompose(starting_matrix(problem, self.depth, self.start, False, key))
+
+    def velocity(self, problem: Problem, params: Spectrum) -> Spectrum:
+        """(U', sigma' / sigma, V')."""
+        import jax.numpy as jnp
+
+        sigma = jnp.exp(params.logs)
+        gradient = problem.gradient(self.end_to_end(params))
+        left, speeds, right = spectral_velocity(params.left, sigma, params.right, gradient, self.depth)
+        return Spectrum(left, speeds / sigma, right)
+
+    def end_to_end(self, params: Spectrum) -> Array:
+        """U diag(sigma) V^T."""
+        import jax.numpy as jnp
+
+        return (params.left * jnp.exp(params.logs)) @ params.right.T
+
+    def step(self, problem: Problem, state: FlowState) -> FlowState:
+        """The state at the next requested time, by way of the product where singular values meet."""
+        import diffrax
+        import jax.numpy as jnp
+        from jax import lax
+
+        until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
+        meeting = diffrax.Event(lambda t, y, args, **_: self.meets(y))
+        params, now, taken, stuck = lax.cond(
+            self.meets(state.params),
+            lambda: (state.params, state.time, jnp.zeros_like(state.evaluations), state.stuck),
+            lambda: self.integrate(self.velocity, problem, state.params, state.time, until, state.floor, meeting),
+        )
+        params = Spectrum(_orthonormal(params.left), params.logs, _orthonormal(params.right))
+        met = (now < until) & ~stuck
+        if self.bridge:
+            params, more, stuck = lax.cond(
+                met,
+                lambda: self._cross(problem, params, now, until),
+                lambda: (params, jnp.zeros_like(taken), stuck),
+            )
+            now, taken = until, taken + more
+        return state._replace(
+            params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
+            bridged=state.bridged + met, stuck=stuck,
+        )  # fmt: skip
+
+    def meets(self, params: Spectrum) -> Array:
+        """Whether two singular values are closer than the gap."""
+        import jax.numpy as jnp
+
+        level = params.logs if self.depth == math.inf else 2 / self.depth * params.logs
+        apart = jnp.abs(jnp.diff(jnp.sort(level)))
+        return jnp.min(-jnp.expm1(-apart), initial=1.0) < self.gap
+
+    def outcome(self, problem: Problem, state: FlowState) -> Array:
+        """As every flow; and the code of crossing where singular values met and are not bridged."""
+        import jax.numpy as jnp
+
+        code = super().outcome(problem, state)
+        if self.bridge:
+            return code
+        return jnp.where((state.bridged > 0) & (code != RESULTS.non_finite.code), RESULTS.crossing.code, code)
+
+    def record(self, state: FlowState) -> dict[str, Array]:
+        """time, the integrator's steps so far, and in how many intervals singular values met."""
+        return {**super().record(state), "bridged": state.bridged}
+
+    def _cross(
+        self, problem: Problem, params: Spectrum, now: Array, until: Array
+    ) -> tuple[Spectrum, Array, Array]:
+        """The product followed to the next requested time and decomposed there."""
+        import jax.numpy as jnp
+
+        floor = self.tolerance * jnp.exp(jnp.min(params.logs)) / params.left.shape[0] ** 0.5
+        matrix, _, taken, stuck = self.integrate(
+            lambda problem, w: end_to_end_velocity(w, problem.gradient(w), self.depth),
+            problem, self.end_to_end(params), now, until, floor,
+        )  # fmt: skip
+        return decompose(matrix), taken, stuck
+
+
+def decompose(matrix: Array) -> Spectrum:
+    """The singular value decomposition; singular values of zero become the least positive number."""
+    import jax.numpy as jnp
+
+    left, sigma, right = jnp.linalg.svd(matrix, full_matrices=False)
+    return Spectrum(left, jnp.log(jnp.maximum(sigma, jnp.finfo(sigma.dtype).tiny)), right.T)
+
+
+def _orthonormal(frame: Array) -> Array:
+    """The nearest frame with orthonormal columns: what integration errors have bent is straightened."""
+    import jax.numpy as jnp
+
+    left, _, right = jnp.linalg.svd(frame, full_matrices=False)
+    return left @ right

@@ -1,0 +1,139 @@
+"""What a theorem says beside what was measured: numbers that must agree, and the curves to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Relation = Literal["=", "<=", ">="]
+Kind = Literal["theorem", "conjecture", "measurement"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number: what was measured, what is proved, and how they must relate.
+
+    tolerance is relative to |proved| (absolute where that is 0): "=" holds if |measured - proved| is within it,
+    "<=" and ">=" if the bound is not broken by more.
+    """
+
+    label: str
+    measured: float
+    proved: float
+    relation: Relation = "="
+    tolerance: float = 0.0
+
+    @property
+    def slack(self) -> float:
+        """The tolerance in absolute terms."""
+        return self.tolerance * (abs(self.proved) if self.proved else 1.0)
+
+    @property
+    def holds(self) -> bool:
+        """Whether they relate so; never if the measured number is not finite."""
+        excess = self.measured - self.proved
+        off = {"=": abs(excess), "<=": excess, ">=": -excess}[self.relation]
+        return bool(np.isfinite(self.measured) and off <= self.slack)
+
+    def __str__(self) -> str:
+        within = f" (within {self.tolerance:.1g})" if self.tolerance else ""
+        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        return f"{self.label}: {self.measured:.6g} {self.relation} {self.proved:.6g}{within}: {verdict}"
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """y against x: measured curves are solid, predicted ones dashed, single measurements points."""
+
+    label: str
+    x: Any
+    y: Any
+    style: Literal["line", "dashed", "points"] = "line"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One plot: curves on linear or logarithmic axes ("", "x", "y", "xy" says which are logarithmic)."""
+
+    title: str
+    x: str
+    y: str
+    curves: tuple[Curve, ...]
+    log: Literal["", "x", "y", "xy"] = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """One map: values z of shape (len(y), len(x)) over two settings, coloured on a logarithmic scale if `log`."""
+
+    title: str
+    x: str
+    y: str
+    x_values: Sequence[float]
+    y_values: Sequence[float]
+    z: Any
+    z_label: str
+    log: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A theorem, conjecture or measurement, the instance it was run on, and what came out.
+
+    name: as in `RESULTS_PROVED`. statement: what is claimed, in one sentence. source: keys of the bibliography,
+    with theorem or equation. checks: the numbers. panels: what `figure` draws. details: whatever else a reader may
+    want to compute with (solutions, instances), by name.
+    """
+
+    name: str
+    statement: str
+    source: str
+    checks: tuple[Check, ...]
+    panels: tuple[Panel | Chart, ...] = ()
+    kind: Kind = "theorem"
+    details: Any = None
+
+    @property
+    def measured(self) -> np.ndarray:
+        """The measured numbers, in the order of the checks."""
+        return np.array([check.measured for check in self.checks])
+
+    @property
+    def proved(self) -> np.ndarray:
+        """The numbers that theory gives."""
+        return np.array([check.proved for check in self.checks])
+
+    @property
+    def tolerance(self) -> np.ndarray:
+        """The tolerances, relative to the proved numbers (absolute where these are 0)."""
+        return np.array([check.tolerance for check in self.checks])
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check does."""
+        return all(check.holds for check in self.checks)
+
+    def table(self) -> str:
+        """One line for the statement and one per check."""
+        lines = [f"{self.name} ({self.kind}; {self.source}): {'holds' if self.holds else 'DOES NOT HOLD'}"]
+        return "\n".join([*lines, f"  {self.statement}", *(f"  {check}" for check in self.checks)])
+
+    def figure(self) -> Figure:
+        """The panels as a Matplotlib figure.
+
+        Raises:
+            ImportError: if Matplotlib is not installed.
+        """
+        from rankwise.theory.drawing import draw
+
+        return draw(self.panels)
+
+    def __repr__(self) -> str:
+        kept = sum(check.holds for check in self.checks)
+        return f"Finding({self.name}: {kept} of {len(self.checks)} checks hold)"
