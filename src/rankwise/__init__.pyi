@@ -1,6 +1,7 @@
 from . import data as data
 from . import measures as measures
 from . import spectrum as spectrum
+from . import theory as theory
 from .data.synthetic import low_rank as low_rank
 from .data.synthetic import observe as observe
 from .data.synthetic import sense as sense

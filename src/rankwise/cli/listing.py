@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = "List what exists: problems, factorizations, initializations, penalties, optimizers, solvers, measures, methods."
+HELP = "List what exists: problems, factorizations, initializations, penalties, optimizers, solvers, measures, methods, theory."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def registries() -> dict[str, Any]:
     from rankwise.penalties import PENALTIES
     from rankwise.problems import PROBLEMS
     from rankwise.solvers import SOLVERS
+    from rankwise.theory import RESULTS_PROVED
 
     return {
         "problems": PROBLEMS,
@@ -32,6 +33,7 @@ def registries() -> dict[str, Any]:
         "solvers": SOLVERS,
         "measures": MEASURES,
         "methods": METHODS,
+        "theory": RESULTS_PROVED,
     }
 
 

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rankwise.cli import complete, listing, solve
+from rankwise.cli import complete, listing, solve, theory
 from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.registry import nearest
 
-COMMANDS = {"complete": complete, "solve": solve, "list": listing}
+COMMANDS = {"complete": complete, "solve": solve, "theory": theory, "list": listing}
 
 
 class OneLine(argparse.ArgumentParser):

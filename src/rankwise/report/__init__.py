@@ -4,6 +4,7 @@ from .blocks import Bullets, Card, Cards, Command, Figure, Html, Key, Legend, Pa
 from .completion import render_completion
 from .held_out import shown_indices
 from .page import render_page
+from .theory import render_theory
 
 __all__ = [
     "Bullets",
@@ -20,5 +21,6 @@ __all__ = [
     "Text",
     "render_completion",
     "render_page",
+    "render_theory",
     "shown_indices",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -134,6 +134,23 @@ class Finding:
 
         return draw(self.panels)
 
+    def record(self) -> dict[str, Any]:
+        """All of it but the details as plain numbers, words, lists and dictionaries: what a page is drawn from."""
+        checks = [{**asdict(check), "holds": check.holds} for check in self.checks]
+        words = {"name": self.name, "statement": self.statement, "source": self.source, "kind": self.kind}
+        return {**words, "holds": self.holds, "checks": checks, "panels": [_plain(asdict(p)) for p in self.panels]}
+
     def __repr__(self) -> str:
         kept = sum(check.holds for check in self.checks)
         return f"Finding({self.name}: {kept} of {len(self.checks)} checks hold)"
+
+
+def _plain(value: Any) -> Any:
+    """Lists and numbers in place of arrays; None in place of what is not finite."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | range):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
