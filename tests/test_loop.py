@@ -1,5 +1,7 @@
 """The one loop: stopping, resuming, tracking, batching, and what it refuses."""
 
+from dataclasses import dataclass
+
 import jax
 import numpy as np
 import pytest
@@ -75,6 +77,45 @@ def test_trouble_is_a_result():
     assert rw.solve(PROBLEM, DEEP, max_steps=5).result is RESULTS.max_steps
 
 
+def test_the_last_state_is_judged_between_two_checks():
+    wild = DEEP.replace(optimizer=rw.Optimizer("gradient_descent", 1e6))
+    assert rw.solve(PROBLEM, wild, max_steps=8).result is RESULTS.non_finite
+    done = rw.solve(PROBLEM, DEEP.replace(tolerance=0.5, check_every=1000), max_steps=300)
+    assert (done.result, done.steps) == (RESULTS.explained, 300)
+
+
+def test_zero_data_do_not_diverge():
+    zero = rw.Completion.from_dense(np.zeros((4, 4)))
+    assert rw.solve(zero, DEEP, max_steps=20).result is RESULTS.max_steps
+
+
+def test_runs_that_stopped_at_different_steps_go_on():
+    solvers = [DEEP.replace(tolerance=t) for t in (0.5, 1e-9)]
+    first = rw.solve_batch(PROBLEM, solvers, keys=[0, 1], max_steps=100)
+    assert first[0].steps < first[1].steps == 100
+    on = rw.solve_batch(PROBLEM, DEEP, states=[one.state for one in first], max_steps=150)
+    for key, member in enumerate(on):
+        np.testing.assert_allclose(member.matrix, rw.solve(PROBLEM, DEEP, key=key, max_steps=150).matrix, atol=1e-12)
+
+
+def test_keys_may_be_an_array():
+    keys = jax.random.split(jax.random.key(0), 3)
+    members = rw.solve_batch(PROBLEM, DEEP, keys=keys, max_steps=5)
+    np.testing.assert_allclose(members[1].matrix, rw.solve(PROBLEM, DEEP, key=keys[1], max_steps=5).matrix, atol=1e-12)
+    assert len(rw.solve_batch(PROBLEM, DEEP, keys=np.arange(3), max_steps=5)) == 3
+
+
+def test_a_problem_may_hold_index_arrays():
+    @dataclass(frozen=True, eq=False)
+    class Diagonal(rw.Completion):
+        def compiled(self):
+            return self
+
+    problem = Diagonal((3, 3), np.arange(3), np.arange(3), np.ones(3))
+    solution = rw.solve(problem, DEEP.replace(factorization=rw.Full()), max_steps=2000)
+    np.testing.assert_allclose(np.diag(solution.matrix), 1, atol=1e-3)
+
+
 def test_a_batch_is_its_members():
     starts = [rw.Gaussian(scale) for scale in (0.05, 0.1, 0.2)]
     solvers = [DEEP.replace(factorization=rw.Deep(2, start), tolerance=0.2) for start in starts]
@@ -127,6 +168,14 @@ def test_new_numbers_do_not_compile_again():
         ({"max_steps": -1}, "max_steps must be"),
         ({"checkpoints": 0}, "checkpoints must be"),
         ({"checkpoints": [5], "max_steps": 3}, "must lie between 0 and max_steps"),
+        ({"checkpoints": 5.5}, "checkpoints must be"),
+        ({"checkpoints": [1.5]}, "checkpoints must be"),
+        ({"max_steps": 2**32}, r"below 2\^31"),
+        ({"state": "old"}, "state must be the state of a solution"),
+        ({"state": rw.solve(PROBLEM, DEEP.replace(factorization=rw.Deep(3)), max_steps=1).state}, "another solver"),
+        ({"truth": np.ones(10), "track": ["relative_error"]}, r"truth has shape \(10,\), the problem"),
+        ({"heldout": rw.Completion((3, 3), [0], [0], [1.0])}, r"heldout has shape \(3, 3\)"),
+        ({"track": "effective_rank"}, "must be a list of names"),
         ({"track": ["efective_rank"]}, "did you mean 'effective_rank'"),
         ({"track": ["relative_error"]}, r"needs solve\(..., truth=...\)"),
         ({"track": ["heldout_loss"]}, r"needs solve\(..., heldout=...\)"),
@@ -135,6 +184,23 @@ def test_new_numbers_do_not_compile_again():
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         rw.solve(PROBLEM, DEEP, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: rw.solve(np.ones((3, 3)), DEEP), "problem must be a rankwise problem, not ndarray"),
+        (lambda: rw.solve(PROBLEM, "greedy"), "solver must be a rankwise solver, not str"),
+        (lambda: rw.solve(PROBLEM, rw.Greedy(), key="abc"), "key must be"),
+        (lambda: rw.solve_batch(PROBLEM, DEEP, keys=3), "keys must be a sequence"),
+        (lambda: rw.solve_batch(PROBLEM, [rw.Greedy(), DEEP]), "may differ in numbers only"),
+        (lambda: rw.GradientDescent(optimizer="adam"), "optimizer must be a rankwise optimizer, not 'adam'"),
+        (lambda: rw.GradientDescent(penalty=1e-3), "penalty must be a rankwise penalty"),
+    ],
+)
+def test_what_is_no_setting_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 def test_batches_that_differ_in_kind_are_refused():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise import spectrum
 from rankwise.measures import MEASURES, balancedness, relative_error
 
 
@@ -41,6 +42,26 @@ def test_alignment_is_diagonal_when_the_gradient_shares_the_singular_vectors():
     problem = rw.Completion.from_dense(np.diag([4.0, 4.0, 4.0]))
     assert MEASURES["alignment_diagonal"].function(matrix, problem) == pytest.approx(2)
     assert MEASURES["alignment_offdiagonal"].function(matrix, problem) == pytest.approx(0)
+    turned = np.diag([4.0, 4.0, 4.0]) - [[0, 1.5, 0], [0, 0, 0], [0, 0, 0]]
+    other = rw.Completion.from_dense(turned)
+    assert MEASURES["alignment_offdiagonal"].function(matrix, other) == pytest.approx(1.5 / 6)
+
+
+def test_norms_of_tiny_and_huge_values():
+    for size in (1e-200, 1e200):
+        assert spectrum.frobenius_norm(size * np.array([3.0, 4.0])) == pytest.approx(5 * size)
+        assert spectrum.nuclear_frobenius_ratio(size * np.array([3.0, 4.0])) == pytest.approx(7 / 5)
+
+
+def test_predicted_speeds_are_those_of_the_product():
+    rng = np.random.default_rng(0)
+    layers = tuple(rng.normal(size=(4, 4)) for _ in range(3))
+    matrix = layers[2] @ layers[1] @ layers[0]
+    problem = rw.Completion.from_dense(rng.normal(size=(4, 4)))
+    u, sigma, vt = np.linalg.svd(matrix)
+    expected = -3 * sigma ** (4 / 3) * np.diag(u.T @ problem.gradient(matrix) @ vt.T)
+    given = {"matrix": matrix, "problem": problem, "layers": layers}
+    np.testing.assert_allclose(MEASURES["singular_speeds"](given), expected)
 
 
 def test_balancedness_of_one_and_of_two_layers():

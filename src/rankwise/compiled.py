@@ -232,6 +232,9 @@ def run_group(
                 progress(int(carry.now))
             if halt.is_set():
                 break
+        # Stopping tests fall due at multiples of check_every; where the run ends between two, one more is made.
+        last = judge(problem, solver, carry.state, axes).astype(jnp.int32)
+        carry = carry._replace(code=jnp.where(carry.code == RUNNING, last, carry.code))
         final = jax.device_get((carry, matrices(solver, carry.state, axes)))
     return [_unpack(final, rows, checkpoints, None if axes is None else i) for i in range(many)]
 
@@ -242,8 +245,17 @@ def _refuse_mixtures(members: Members) -> None:
         raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
     if len({(type(p), p.shape, p.values.shape, p.dtype) for p in members.problems}) > 1:
         raise ValueError("the problems of a batch must be of one kind, size and precision")
-    if members.states is not None and len({now for _, now in members.states}) > 1:
-        raise ValueError("a batch can only go on from states that are all at the same step")
+    if len({(jax.tree.structure(d), _forms(d)) for d in members.data}) > 1:
+        raise ValueError("the held-out problems of a batch must be of one kind, size and precision")
+    for state, _ in members.states or ():
+        fresh = jax.eval_shape(members.solvers[0].init, members.problems[0], jax.random.key(0))
+        if jax.tree.structure(fresh) != jax.tree.structure(state) or _forms(fresh) != _forms(state):
+            raise ValueError("the state is of another solver, or of a problem of another size or precision")
+
+
+def _forms(tree: Any) -> tuple[Any, ...]:
+    """Shapes and types of all arrays in a structure."""
+    return tuple((np.shape(leaf), str(np.result_type(leaf))) for leaf in jax.tree.leaves(tree))
 
 
 def _group_size(members: Members) -> int:
@@ -266,7 +278,7 @@ def _begin(
     many: int,
 ) -> Carry:
     if states is None:
-        key_list = [as_jax_key(key) for key in keys or ()]
+        key_list = [as_jax_key(key) for key in keys or []]
         key_list = key_list * many if len(key_list) == 1 else key_list
         key = key_list[0] if axes is None else jnp.stack(key_list)
         state, now = start(problem, solver, key, axes), 0
@@ -287,7 +299,7 @@ def _segments(checkpoints: np.ndarray) -> list[np.ndarray]:
 
 def _cast(item: Any, dtype: np.dtype) -> Any:
     """Every number in the working precision."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), item)
+    return jax.tree.map(lambda leaf: leaf if np.asarray(leaf).dtype.kind in "iub" else np.asarray(leaf, dtype), item)
 
 
 def _stack(items: list[Any]) -> Any:

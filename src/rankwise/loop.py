@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES, measurable
 from rankwise.problems import Problem
@@ -72,26 +73,31 @@ def solve_batch(
     """Run a whole batch at once: seeds, initialization scales, learning rates, penalty weights, masks.
 
     Each of problem, solver, keys, states, heldout and truth is one item, shared by all runs, or a sequence
-    with an item per run. Members may differ in numbers only, not in kind or depth. Compiled solvers run
-    the batch as one program; host solvers run its members in turn.
+    with an item per run (keys also an array of keys). Members may differ in numbers only, not in kind or depth.
+    Compiled solvers run the batch as one program, host solvers its members in turn. The same batch gives the
+    same bits; a run in another batch, or alone, may differ from it by rounding.
 
     Raises:
         ValueError: as `solve`, and if sequences have different lengths or members differ in kind.
     """
-    problems, solvers = _sequence(problem), _sequence(solver)
+    problems, solvers = _sequence(problem, Problem, "problem"), _sequence(solver, Solver, "solver")
+    if isinstance(keys, int | np.integer):
+        raise ValueError(f"keys must be a sequence of keys, not {keys}")
+    keys, names = list(keys), tuple(dict.fromkeys(("train_loss", *_names(track))))
     data = _data(heldout, truth)
     many = _common_length(problems, solvers, keys if states is None else states, data)
     for i in range(many):
-        _pick(solvers, i).check(_pick(problems, i))
-    limit = solvers[0].default_steps if max_steps is None else max_steps
-    if isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0:
-        raise ValueError(f"max_steps must be a non-negative integer, not {limit!r}")
-    limit = int(limit)
-    names = tuple(dict.fromkeys(("train_loss", *track)))
+        _check_member(_pick(problems, i), _pick(solvers, i), _pick(data, i))
+    if len({type(one) for one in solvers}) > 1:
+        raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
+    limit = _limit(solvers[0].default_steps if max_steps is None else max_steps)
     compiled = solvers[0].driver == "compiled"
-    measurable(names, {"heldout": data[0][0] is not None, "truth": data[0][1] is not None, "layers": solvers[0].layered})
+    shown, true = data[0]
+    measurable(names, {"heldout": shown is not None, "truth": true is not None, "layers": solvers[0].layered})
     begun = time.perf_counter()
     if not compiled:
+        for key in keys if states is None else ():
+            as_generator(key)
         return [
             _run_on_host(
                 _pick(problems, i), _pick(solvers, i), _pick(keys, i), states and _pick(states, i), limit, names,
@@ -101,7 +107,10 @@ def solve_batch(
         ]  # fmt: skip
     from rankwise import compiled as driver
 
-    first = 0 if states is None else states[0][1]
+    if states is not None and len({_clock(state) for state in states}) > 1:
+        options = {"max_steps": limit, "track": names, "checkpoints": checkpoints, "progress": progress}
+        return _continue_apart(problems, solvers, list(states), data, many, options)
+    first = 0 if states is None else _clock(states[0])
     with _one_thread_if_small(problems[0]):
         members = driver.Members(
             problems, solvers, [driver.Data(*pair) for pair in data], keys if states is None else None, states
@@ -110,6 +119,51 @@ def solve_batch(
         runs = driver.run(members, steps, names, progress and (lambda now: progress(now, limit)))
     seconds = time.perf_counter() - begun
     return [_solution(run, seconds) for run in runs]
+
+
+def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> None:
+    """Raise a ValueError if the solver cannot take the problem, or held-out data or truth are of another shape."""
+    solver.check(problem)
+    for name, item in zip(("heldout", "truth"), data, strict=True):
+        if item is not None and tuple(item.shape) != tuple(problem.shape):
+            raise ValueError(f"{name} has shape {tuple(item.shape)}, the problem {tuple(problem.shape)}")
+
+
+def _continue_apart(
+    problems: list[Any], solvers: list[Any], states: list[Any], data: list[Any], many: int, options: dict[str, Any]
+) -> list[Solution]:
+    """Runs that stand at different steps go on in one batch per step."""
+    clocks = [_clock(_pick(states, i)) for i in range(many)]
+    done: dict[int, Solution] = {}
+    for clock in dict.fromkeys(clocks):
+        part = [i for i in range(many) if clocks[i] == clock]
+        ones = [[_pick(items, i) for i in part] for items in (problems, solvers, states, data)]
+        heldout, truth = ([pair[k] for pair in ones[3]] for k in (0, 1))
+        runs = solve_batch(
+            ones[0], ones[1], states=ones[2], heldout=None if heldout[0] is None else heldout,
+            truth=None if truth[0] is None else truth, **options,
+        )  # fmt: skip
+        done.update(zip(part, runs, strict=True))
+    return [done[i] for i in range(many)]
+
+
+def _clock(state: Any) -> int:
+    """The step that a solution's state stands at."""
+    if not (isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], int)):
+        raise ValueError("state must be the state of a solution")
+    return state[1]
+
+
+def _names(track: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(track, str):
+        raise ValueError(f"track must be a list of names, not the name {track!r} alone")
+    return tuple(track)
+
+
+def _limit(steps: Any) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 0 <= steps < 2**31:
+        raise ValueError(f"max_steps must be a non-negative integer below 2^31, not {steps!r}")
+    return int(steps)
 
 
 def _solution(run: Any, seconds: float) -> Solution:
@@ -172,19 +226,25 @@ def _checkpoints(given: int | Sequence[int], first: int, last: int) -> np.ndarra
             raise ValueError(f"checkpoints must be a positive number or a list of steps, not {given}")
         steps = np.unique(np.linspace(first, last, given + 1).round().astype(int))
     else:
-        steps = np.unique(np.asarray(given, dtype=int))
+        steps = np.unique(np.asarray(given))
+        if np.ndim(given) != 1 or (steps.size and steps.dtype.kind not in "iu"):
+            raise ValueError(f"checkpoints must be a positive number or a list of steps, not {given!r}")
         if steps.size and (steps[0] < 0 or steps[-1] > last):
             raise ValueError(f"checkpoints must lie between 0 and max_steps = {last}, not {steps[0]}..{steps[-1]}")
-    return np.unique(np.append(steps[steps >= first], last))
+    return np.unique(np.append(steps[steps >= first], last)).astype(int)
 
 
-def _sequence(item: Any) -> list[Any]:
-    return list(item) if isinstance(item, Sequence) else [item]
+def _sequence(item: Any, kind: type, name: str) -> list[Any]:
+    items = list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
+    for one in items:
+        if not isinstance(one, kind):
+            raise ValueError(f"{name} must be a rankwise {name}, not {type(one).__name__}")
+    return items
 
 
 def _data(heldout: Any, truth: Any) -> list[tuple[Any, Any]]:
     """(heldout, truth) pairs, one shared or one per run."""
-    heldouts = _sequence(heldout)
+    heldouts = list(heldout) if isinstance(heldout, Sequence) else [heldout]
     stacked = isinstance(truth, Sequence) and not isinstance(truth, LowRank)
     truths = [None if t is None else np.asarray(t) for t in (truth if stacked else [truth])]
     many = max(len(heldouts), len(truths))

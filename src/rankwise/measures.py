@@ -59,7 +59,7 @@ def train_loss(matrix: Array, problem: Problem) -> Array:
 
 
 def heldout_loss(matrix: Array, heldout: Problem) -> Array:
-    """The mean of squared residuals on observations the solver has not seen."""
+    """Squared residuals on observations the solver has not seen: their sum over sum_i |A_i|_F^2 (completion: mean)."""
     return (heldout.residual(matrix) ** 2).sum() / heldout.energy()
 
 
@@ -102,8 +102,8 @@ def alignment_offdiagonal(matrix: Array, problem: Problem) -> Array:
 def singular_speeds(matrix: Array, problem: Problem, layers: tuple[Array, ...]) -> Array:
     """The speeds that theory predicts for the singular values of a product of balanced layers, the largest first.
 
-    d(sigma_r)/dt = -N sigma_r^(2-2/N) <grad l(W), u_r v_r^T> for N layers, in units of gradient flow's time. (Of Z Z^T twice
-    as fast: its two layers are one.)
+    d(sigma_r)/dt = -N sigma_r^(2-2/N) <grad l(W), u_r v_r^T> for N layers, in units of gradient flow's time. (Those of
+    Z Z^T move twice as fast: its two layers are one.)
 
     Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), theorem 3.
     """

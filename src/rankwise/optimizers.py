@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rankwise.plain import Plain
+from rankwise.plain import Plain, checked, positive_integer
 from rankwise.registry import nearest
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 class Optimizer(Plain):
     """An optax transformation by name: `Optimizer("adam", 1e-3, b1=0.9)`.
 
+    The learning rate is 1e-3 unless given; for "lbfgs", where it multiplies the direction before the line search, 1.
+
     Raises:
-        ValueError: on an unknown name (the nearest is named), a learning rate that is not positive, or a
-            setting the optimizer does not have.
+        ValueError: on an unknown name (the nearest is named), a learning rate that is not positive, or a setting that
+            the optimizer does not have or that is out of its range.
     """
 
     name: str = "adam"
@@ -30,16 +32,16 @@ class Optimizer(Plain):
     def __init__(
         self,
         name: str = "adam",
-        learning_rate: Any = 1e-3,
+        learning_rate: Any = None,
         settings: Mapping[str, Any] | tuple[tuple[str, Any], ...] = (),
         **more: Any,
     ) -> None:
-        given = {**dict(settings), **more}
-        _check(name, learning_rate, given)
+        if name not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {name!r}{nearest(name, OPTIMIZERS)}")
+        rate = (1.0 if name == "lbfgs" else 1e-3) if learning_rate is None else learning_rate
         object.__setattr__(self, "name", name)
-        rate = float(learning_rate) if isinstance(learning_rate, int) else learning_rate
-        object.__setattr__(self, "learning_rate", rate)
-        numbers = {k: float(v) if isinstance(v, int) and k != "memory_size" else v for k, v in given.items()}
+        object.__setattr__(self, "learning_rate", checked(rate, "learning_rate", above=0))
+        numbers = {setting: _setting(name, setting, value) for setting, value in {**dict(settings), **more}.items()}
         object.__setattr__(self, "settings", tuple(sorted(numbers.items())))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
@@ -133,14 +135,18 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _check(name: str, learning_rate: Any, settings: dict[str, Any]) -> None:
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}{nearest(name, OPTIMIZERS)}")
-    if isinstance(learning_rate, int | float) and not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive and finite, not {learning_rate}")
-    for setting, value in settings.items():
-        if setting not in SETTINGS[name]:
-            known = ", ".join(SETTINGS[name]) or "none"
-            raise ValueError(f"optimizer {name!r} has no setting {setting!r}; it has: {known}")
-        if isinstance(value, int | float) and not math.isfinite(value):
-            raise ValueError(f"setting {setting!r} of optimizer {name!r} must be finite, not {value}")
+# Settings that are shares: between 0 and 1.
+SHARES = frozenset({"momentum", "rho", "decay", "beta", "b1", "b2"})
+
+
+def _setting(name: str, setting: str, value: Any) -> Any:
+    """The value of a setting, checked; floats, but for the whole memory_size."""
+    what = f"setting {setting!r} of optimizer {name!r}"
+    if setting not in SETTINGS[name]:
+        raise ValueError(
+            f"optimizer {name!r} has no setting {setting!r}; it has: {', '.join(SETTINGS[name]) or 'none'}"
+        )
+    if setting == "memory_size":
+        positive_integer(value, what)
+        return int(value)
+    return checked(value, what, least=0, most=1 if setting in SHARES else math.inf)

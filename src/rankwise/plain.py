@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import field, fields, is_dataclass, replace
 from functools import cache, partial
@@ -34,6 +35,41 @@ class Plain:
 def fixed(default: Any) -> Any:
     """A dataclass field whose number belongs to the program's shape: changing it compiles anew."""
     return field(default=default, metadata={"fixed": True})
+
+
+def checked(
+    value: Any, name: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
+) -> Any:
+    """One number as a float within its range, finite; arrays and traced values pass as they are.
+
+    Raises:
+        ValueError: naming the setting, if the value is no number or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        if hasattr(value, "dtype") and getattr(value, "ndim", 0):
+            return value
+        if not hasattr(value, "dtype") or isinstance(value, bool | np.generic):
+            raise ValueError(f"{name} must be a number, not {value!r}")
+        return value
+    number = float(value)
+    if not (math.isfinite(number) and number >= least and number > above and number <= most):
+        raise ValueError(f"{name} must be {_range(least, above, most)}, not {value}")
+    return number
+
+
+def _range(least: float, above: float, most: float) -> str:
+    """The range of a setting in words."""
+    if most < math.inf:
+        return f"{f'above {above:g}' if above > -math.inf else f'at least {least:g}'} and at most {most:g}"
+    if above == 0:
+        return "positive and finite"
+    return "finite and not negative" if least == 0 else "finite"
+
+
+def positive_integer(value: Any, name: str) -> None:
+    """Raise a ValueError unless the value is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
 
 
 class Slot:

@@ -11,7 +11,8 @@ class RESULTS(Enum):
     running = "The run has not stopped yet."
     explained = "The observations are explained to the tolerance asked for."
     converged = (
-        "The gradient vanishes: this is a stationary point. If the loss is not small, start larger or elsewhere."
+        "Nothing the factorization can do lowers the loss: a stationary point. If the loss is not small, start larger "
+        "or elsewhere."
     )
     noise_level = "The residual has reached the noise level given; fitting further would fit noise."
     closed_form = "Means and effects are computed at once: there was nothing to iterate."
@@ -29,7 +30,8 @@ class RESULTS(Enum):
     )
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
-        "away. Lower the learning rate (1e-3 is safe for Adam with the ratio penalty) or raise norm_limit."
+        "away, or the start is larger than the data. Lower the learning rate (1e-3 is safe for Adam with the ratio "
+        "penalty) or the starting scale, or raise norm_limit."
     )
     end_time = "The last requested time was reached. Pass the state back with later times to go on."
     integrator_stuck = (

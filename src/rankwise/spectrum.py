@@ -44,8 +44,7 @@ def nuclear_norm(sigma: Array) -> Array:
 
 def frobenius_norm(sigma: Array) -> Array:
     """Frobenius norm, the root of the sum of squared singular values; shape (k,) -> scalar."""
-    xp = array_namespace(sigma)
-    return xp.sqrt(xp.sum(sigma**2))
+    return schatten_norm(sigma, 2)
 
 
 def schatten_norm(sigma: Array, p: float) -> Array:
@@ -62,8 +61,10 @@ def nuclear_frobenius_ratio(sigma: Array) -> Array:
     Source: Zhao 2022 (`zhao2022combining`).
     """
     xp = array_namespace(sigma)
-    norm = frobenius_norm(sigma)
-    return xp.sum(sigma) / xp.where(norm > 0, norm, xp.ones_like(norm))
+    top = xp.max(sigma)
+    unit = sigma / xp.where(top > 0, top, xp.ones_like(top))
+    norm = xp.sqrt(xp.sum(unit**2))
+    return xp.sum(unit) / xp.where(norm > 0, norm, xp.ones_like(norm))
 
 
 def root_mean_square(numbers: Any) -> float:

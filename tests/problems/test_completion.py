@@ -64,7 +64,9 @@ def test_compiled_layout_has_the_same_loss_and_gradient():
     assert layout.norm_estimate() == pytest.approx(problem.norm_estimate())
 
 
-@pytest.mark.parametrize(("given", "worked"), [("float32", "float32"), ("float64", "float64"), ("int64", "float64")])
+@pytest.mark.parametrize(
+    ("given", "worked"), [("float32", "float32"), ("float64", "float64"), ("int64", "float64"), (">f4", "float32")]
+)
 def test_precision_follows_the_data(given, worked):
     problem = rw.Completion.from_triples([0, 1], [0, 1], np.array([1, 2], given))
     assert problem.values.dtype == problem.dtype == np.dtype(worked)
@@ -100,6 +102,11 @@ def test_split_keeps_half_of_every_row_and_column():
         (lambda: rw.Completion((2, 2), [0], [0], [1.0], scale=0), "scale must be positive"),
         (lambda: rw.Completion.from_dense(np.full((2, 2), np.nan)), "no entry is observed"),
         (lambda: rw.Completion.from_dense(np.ones(3)), "1 dimensions"),
+        (lambda: rw.Completion.from_dense(HOLED, scale="a"), "scale must be a number"),
+        (lambda: rw.Completion.from_triples([-1], [0], [1.0]), "row index -1 is negative"),
+        (lambda: rw.Completion.from_sparse(HOLED), "a SciPy sparse matrix of two dimensions is needed, not ndarray"),
+        (lambda: rw.Completion.from_sparse(scipy.sparse.dia_array(np.eye(3))), "DIA matrix stores zeros"),
+        (lambda: rw.Completion.from_sparse(scipy.sparse.bsr_array(np.eye(4))), "BSR matrix stores zeros"),
         (lambda: rw.Completion.from_dense(HOLED).split(1.0, 0), "fraction must lie"),
     ],
 )

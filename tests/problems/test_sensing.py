@@ -30,6 +30,10 @@ def test_symmetric_parts_measure_symmetric_matrices_alike():
         PROBLEM.symmetrized()
 
 
+def test_large_sensors_are_finite():
+    assert rw.Sensing(np.full((1, 2, 2), 1e308), [1.0]).size == 1
+
+
 def test_norm_estimate_is_near_the_norm():
     truth = rw.low_rank((40, 40), 3, key=0)
     assert rw.sense(truth, 1500, key=1).norm_estimate() == pytest.approx(40, rel=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = "List what exists: problems, factorizations, initializations, penalties, optimizers, solvers, measures, methods, theory."
+HELP = "List what exists, by registry: problems, solvers, penalties, optimizers, measures, methods, theory and others."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

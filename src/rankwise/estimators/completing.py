@@ -14,8 +14,8 @@ from rankwise.estimators.fitting import METHODS, Outcome, Task
 from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import Scaling
 from rankwise.estimators.selection import Candidate
-from rankwise.factorizations.base import positive_integer
 from rankwise.keys import as_generator
+from rankwise.plain import positive_integer
 from rankwise.registry import look_up
 from rankwise.results import RESULTS
 from rankwise.solution import Solution

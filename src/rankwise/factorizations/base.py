@@ -27,9 +27,3 @@ class Factorization(Plain, ABC):
 
     def check(self, shape: tuple[int, int]) -> None:
         """Raise a ValueError if a matrix of this shape cannot be written so."""
-
-
-def positive_integer(value: Any, name: str) -> None:
-    """Raise a ValueError unless the value is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from rankwise.factorizations.base import Array, Factorization, positive_integer
+from rankwise.factorizations.base import Array, Factorization
 from rankwise.factorizations.initializations import Gaussian, Initialization
+from rankwise.plain import positive_integer
 
 
 @dataclass(frozen=True)

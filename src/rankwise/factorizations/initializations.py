@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from rankwise.plain import Plain
+from rankwise.plain import Plain, checked
 
 Array = Any
 
 
 class Initialization(Plain, ABC):
-    """A random or fixed starting point of a given scale for the layers of a product."""
+    """A random or fixed starting point of a given scale for the layers of a product.
+
+    Raises:
+        ValueError: if the scale is not finite or negative.
+    """
 
     scale: Any
 
@@ -27,10 +31,7 @@ class Initialization(Plain, ABC):
         """Z of shape (d, h), the end-to-end matrix being Z Z^T."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.scale, int | float) and not (math.isfinite(self.scale) and self.scale >= 0):
-            raise ValueError(f"scale must be finite and not negative, not {self.scale}")
-        if isinstance(self.scale, int):
-            object.__setattr__(self, "scale", float(self.scale))
+        object.__setattr__(self, "scale", checked(self.scale, "scale", least=0))
 
 
 class Independent(Initialization):

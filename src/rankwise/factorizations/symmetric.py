@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rankwise.factorizations.base import Array, Factorization, positive_integer
+from rankwise.factorizations.base import Array, Factorization
 from rankwise.factorizations.initializations import Gaussian, Initialization
+from rankwise.plain import positive_integer
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
-from rankwise.plain import Plain
+from rankwise.plain import Plain, checked
 
 Array = Any
 
@@ -25,10 +24,7 @@ class Penalty(Plain, ABC):
     scale_invariant: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.weight, int | float):
-            if not (math.isfinite(self.weight) and self.weight >= 0):
-                raise ValueError(f"weight must be finite and not negative, not {self.weight}")
-            object.__setattr__(self, "weight", float(self.weight))
+        object.__setattr__(self, "weight", checked(self.weight, "weight", least=0))
 
     @abstractmethod
     def __call__(self, matrix: Array) -> Array:
@@ -70,15 +66,19 @@ class SpectralPenalty(Penalty):
 
 
 def _clean(sigma: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The singular values with those of the size of rounding errors set to 0, and which are positive."""
+    """The singular values with those of the size of rounding errors or below set to 0, and which are positive."""
     xp = array_namespace(sigma)
-    positive = sigma > xp.finfo(sigma.dtype).eps * max(shape) * sigma[0]
+    limits = xp.finfo(sigma.dtype)
+    positive = (sigma > limits.eps * max(shape) * sigma[0]) & (sigma >= limits.smallest_normal)
     return xp.where(positive, sigma, xp.zeros_like(sigma)), positive
 
 
 @cache
 def closed_form() -> Callable[[Penalty, Array], Array]:
-    """penalty(matrix) for JAX, whose derivative is the penalty's own `gradient`, never that of an SVD."""
+    """penalty(matrix) for JAX, whose derivative is the penalty's own `gradient`, never that of an SVD.
+
+    In the matrix only: the derivative in the penalty's own numbers is taken to be 0.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -101,7 +101,7 @@ def check_resolution(resolution: Any) -> None:
 
 
 def reciprocal(value: Array) -> Array:
-    """1 / value, and 0 at 0."""
+    """1 / value, and 0 at 0 and below the least normal number, whose reciprocal would overflow."""
     xp = array_namespace(value)
-    nonzero = value > 0
+    nonzero = value >= xp.finfo(value.dtype).smallest_normal
     return xp.where(nonzero, 1 / xp.where(nonzero, value, xp.ones_like(value)), xp.zeros_like(value))

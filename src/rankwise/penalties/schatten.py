@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from array_api_compat import array_namespace
 
 from rankwise.penalties.base import Array, SpectralPenalty, reciprocal
+from rankwise.plain import checked
 from rankwise.spectrum import schatten_norm
 
 
@@ -15,7 +16,8 @@ from rankwise.spectrum import schatten_norm
 class Schatten(SpectralPenalty):
     """weight * |W|_p = weight * (sum sigma^p)^(1/p), 0 < p <= 2: p = 1 nuclear, p = 2 Frobenius.
 
-    Slopes (sigma / |W|_p)^(p - 1), unbounded near zero for p < 1.
+    Slopes (sigma / |W|_p)^(p - 1), unbounded near zero for p < 1. For very small p the value overflows, as
+    min(d1, d2)^(1/p) does (at p = 0.05 in float32 and 100 singular values); a run then ends as `non_finite`.
 
     Raises:
         ValueError: if weight is negative or p outside (0, 2].
@@ -80,5 +82,5 @@ def schatten_slopes(sigma: Array, positive: Array, p: Any) -> Array:
 
 def check_exponent(p: Any, name: str) -> None:
     """Raise a ValueError unless 0 < p <= 2."""
-    if isinstance(p, float | int) and not 0 < p <= 2:
+    if not 0 < checked(p, name) <= 2:
         raise ValueError(f"{name} must lie in (0, 2], not {p}")

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from rankwise.keys import as_generator
-from rankwise.plain import Plain
+from rankwise.plain import Plain, checked
 
 Array = Any
 
@@ -127,10 +127,9 @@ def working_precision(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} are complex; real numbers are needed")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} are not numbers (their type is {array.dtype})")
-    return array if array.dtype == np.float32 else array.astype(np.float64)
+    return array.astype(np.float32 if array.dtype.kind == "f" and array.dtype.itemsize == 4 else np.float64, copy=False)
 
 
 def positive_scale(scale: Any) -> None:
     """Raise a ValueError unless the scale of a loss is a positive finite number."""
-    if not np.isfinite(scale) or scale <= 0:
-        raise ValueError(f"scale must be positive and finite, not {scale}")
+    checked(scale, "scale", above=0)

@@ -18,7 +18,7 @@ class Completion(Problem):
 
     Raises:
         ValueError: on arrays of unequal length, no observation, an index outside the shape, a value
-            that is not finite (named by its cell), or a cell observed twice (the first one is named;
+            that is not finite (named by its cell), or a cell observed twice (the first in row order is named;
             `from_triples` and `from_sparse` take `duplicates="mean"`).
     """
 
@@ -59,8 +59,13 @@ class Completion(Problem):
 
     @classmethod
     def from_sparse(cls, matrix: Any, scale: float = 1.0, duplicates: Literal["error", "mean"] = "error") -> Completion:
-        """From a SciPy sparse matrix: every stored entry is an observation, explicit zeros too."""
-        stored = matrix.tocoo()
+        """From a SciPy sparse matrix: every stored entry is an observation, explicit zeros too.
+
+        Raises:
+            ValueError: if it is not a sparse matrix of two dimensions, or one that stores whole diagonals or blocks
+                (DIA, BSR), whose zeros may be filling; and as the constructor.
+        """
+        stored = stored_entries(matrix)
         rows, cols = stored.coords
         return cls.from_triples(rows, cols, stored.data, stored.shape, scale, duplicates)
 
@@ -87,8 +92,11 @@ class Completion(Problem):
             working_precision(values, "values"),
         )
         if shape is None:
-            if rows.size == 0:
+            if rows.size == 0 or cols.size == 0:
                 raise ValueError("no entry is observed")
+            for name, index in (("row", rows), ("column", cols)):
+                if index.min() < 0:
+                    raise ValueError(f"{name} index {index.min()} is negative")
             shape = (int(rows.max()) + 1, int(cols.max()) + 1)
         if duplicates == "mean":
             _check((int(shape[0]), int(shape[1])), rows, cols, values)
@@ -201,6 +209,22 @@ class MaskedCompletion(Problem):
         rows, cols = np.indices(self.shape).reshape(2, -1)
         every = Completion(self.shape, rows, cols, self.values)
         return scipy.sparse.diags_array(self.mask.ravel()) @ every.factor_jacobian(left, right)
+
+
+def stored_entries(matrix: Any) -> Any:
+    """A SciPy sparse matrix in coordinate form, with what it stores and nothing else.
+
+    Raises:
+        ValueError: if it is not sparse, not two-dimensional, or stores whole diagonals or blocks.
+    """
+    if not scipy.sparse.issparse(matrix) or len(matrix.shape) != 2:
+        raise ValueError(f"a SciPy sparse matrix of two dimensions is needed, not {type(matrix).__name__}")
+    if matrix.format in ("dia", "bsr"):
+        raise ValueError(
+            f"a {matrix.format.upper()} matrix stores zeros that only fill its "
+            f"{'diagonals' if matrix.format == 'dia' else 'blocks'}: convert it to COO or CSR with the entries meant"
+        )
+    return matrix.tocoo()
 
 
 def _indices(index: Any, name: str) -> np.ndarray:

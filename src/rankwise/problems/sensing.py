@@ -30,8 +30,8 @@ class Sensing(Problem):
             raise ValueError(f"sensors (m, d1, d2) and values (m,) are needed, not {sensors.shape} and {values.shape}")
         if min(sensors.shape) == 0:
             raise ValueError(f"at least one measurement of a non-empty matrix is needed, not {sensors.shape}")
-        _refuse_non_finite(sensors.reshape(len(values), -1).sum(axis=1), "sensor")
-        _refuse_non_finite(values, "value")
+        _refuse_non_finite(np.isfinite(sensors).all(axis=(1, 2)), "sensor")
+        _refuse_non_finite(np.isfinite(values), "value")
         positive_scale(self.scale)
         dtype = np.result_type(sensors, values)
         object.__setattr__(self, "sensors", sensors.astype(dtype, copy=False))
@@ -80,7 +80,6 @@ class Sensing(Problem):
         return self.sensors.reshape(self.sensors.shape[0], -1)
 
 
-def _refuse_non_finite(numbers: np.ndarray, what: str) -> None:
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        raise ValueError(f"{what} {int(np.argmax(bad))} is not finite")
+def _refuse_non_finite(finite: np.ndarray, what: str) -> None:
+    if not finite.all():
+        raise ValueError(f"{what} {int(np.argmin(finite))} is not finite")

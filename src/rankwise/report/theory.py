@@ -22,10 +22,12 @@ def render_theory(findings: Sequence[Record], command: str) -> str:
     """The page as one HTML string, from the records of findings (`Finding.record`) alone."""
     held = sum(finding["holds"] for finding in findings)
     checks = sum(len(finding["checks"]) for finding in findings)
-    cards = Cards((
-        Card("findings", str(len(findings)), f"{held} hold in every check"),
-        Card("checks", str(checks), f"{sum(c['holds'] for f in findings for c in f['checks'])} hold"),
-    ))
+    cards = Cards(
+        (
+            Card("findings", str(len(findings)), f"{held} hold in every check"),
+            Card("checks", str(checks), f"{sum(c['holds'] for f in findings for c in f['checks'])} hold"),
+        )
+    )
     sections = [Section("Theory beside measurement", (cards,)), *map(_section, findings)]
     again = Section("To make this page again", (Command(command),))
     return render_page("rankwise theory", [*sections, again], subtitle=plural(len(findings), "finding"))

@@ -67,8 +67,6 @@ class EndToEndFlow(Flow):
 
 def starting_matrix(problem: Problem, depth: float, start: Initialization, symmetric: bool, key: Any) -> Array:
     """The end-to-end matrix of the factorization of that depth at its start."""
-    if symmetric:
-        factorization = Symmetric(start)
-    else:
-        factorization = Full(start) if depth == math.inf else Deep(int(depth), start)
+    product = Full(start) if depth == math.inf else Deep(int(depth), start)
+    factorization = Symmetric(start) if symmetric else product
     return factorization.matrix(factorization.init(problem.shape, key=key, dtype=problem.dtype))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from rankwise.factorizations.base import positive_integer
+from rankwise.plain import checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.registry import look_up
 from rankwise.results import RESULTS
@@ -72,12 +72,10 @@ class Flow(Solver):
         positive_integer(self.inner_steps, "inner_steps")
         positive_integer(self.check_every, "check_every")
         object.__setattr__(self, "times", requested_times(self.times))
-        for name in ("tolerance", "explained", "stationary"):
-            value = getattr(self, name)
-            if value is not None:
-                if not (np.isfinite(value) and value >= 0) or (name == "tolerance" and value == 0):
-                    raise ValueError(f"{name} must be finite and {'positive' if name == 'tolerance' else 'not negative'}, not {value}")
-                object.__setattr__(self, name, float(value))
+        object.__setattr__(self, "tolerance", checked(self.tolerance, "tolerance", above=0))
+        for name in ("explained", "stationary"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checked(getattr(self, name), name, least=0))
 
     @abstractmethod
     def begin(self, problem: Problem, key: Any) -> Any:
@@ -123,16 +121,20 @@ class Flow(Solver):
         import jax.numpy as jnp
 
         until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
-        params, _, taken, stuck = self.integrate(
-            self.velocity, problem, state.params, state.time, until, state.floor
-        )
+        params, _, taken, stuck = self.integrate(self.velocity, problem, state.params, state.time, until, state.floor)
         return state._replace(
             params=params, index=state.index + 1, time=until, evaluations=state.evaluations + taken, stuck=stuck
         )
 
     def integrate(
-        self, velocity: Callable[[Problem, Any], Any], problem: Problem, params: Any, begin: Array, end: Array,
-        floor: Array, event: Any = None,
+        self,
+        velocity: Callable[[Problem, Any], Any],
+        problem: Problem,
+        params: Any,
+        begin: Array,
+        end: Array,
+        floor: Array,
+        event: Any = None,
     ) -> tuple[Any, Array, Array, Array]:
         """The variables at the end, the time reached, the integrator's steps, and whether it gave up on the way."""
         import diffrax
@@ -184,7 +186,8 @@ def requested_times(times: Any) -> np.ndarray:
     array = np.asarray(times, float)
     if array.ndim == 0:
         array = np.linspace(0.0, float(array), PARTS + 1)
-    if array.ndim != 1 or not np.isfinite(array).all() or (np.diff(array) <= 0).any() or array.size == 0 or array[0] < 0:
+    ascending = array.ndim == 1 and array.size > 0 and array[0] >= 0 and (np.diff(array) > 0).all()
+    if not (ascending and np.isfinite(array).all()):
         raise ValueError("times must be a positive horizon, or finite times that ascend from 0")
     if array[0] > 0:
         array = np.insert(array, 0, 0.0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from rankwise.factorizations import Factorization, Full
-from rankwise.factorizations.base import positive_integer
 from rankwise.optimizers import Optimizer
 from rankwise.penalties import Penalty
 from rankwise.penalties.base import closed_form
+from rankwise.plain import checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Array, Solver
@@ -33,7 +34,7 @@ class GradientDescent(Solver):
     check_every: the stopping tests are made at multiples of this many steps.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range, or a part is not of its kind.
 
     Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`) for depth; Zhao 2022 (`zhao2022combining`)
     for the penalty at depth 1.
@@ -51,13 +52,14 @@ class GradientDescent(Solver):
     layered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        for name, kind in (("factorization", Factorization), ("optimizer", Optimizer), ("penalty", Penalty | None)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be a rankwise {name}, not {getattr(self, name)!r}")
         positive_integer(self.check_every, "check_every")
         for name in ("tolerance", "stationary", "norm_limit"):
             value = getattr(self, name)
-            if isinstance(value, int | float):
-                if not value >= 0:
-                    raise ValueError(f"{name} must not be negative, not {value}")
-                object.__setattr__(self, name, float(value))
+            if value is not None and value != math.inf:
+                object.__setattr__(self, name, checked(value, name, least=0))
 
     @property
     def default_steps(self) -> int:
@@ -103,7 +105,9 @@ class GradientDescent(Solver):
         if self.stationary is not None:
             code = jnp.where(self._is_stationary(problem, state), RESULTS.converged.code, code)
         norm = jnp.sqrt((matrix**2).sum())
-        code = jnp.where(norm > self._limit() * problem.norm_estimate(), RESULTS.diverging_norm.code, code)
+        expected = problem.norm_estimate()
+        limit = jnp.where(expected > 0, self._limit() * expected, jnp.inf)  # zero data say nothing of the size
+        code = jnp.where(norm > limit, RESULTS.diverging_norm.code, code)
         if self.tolerance is not None:
             code = jnp.where(problem.loss(matrix) <= self.tolerance, RESULTS.explained.code, code)
         return jnp.where(jnp.isfinite(norm), code, RESULTS.non_finite.code)

@@ -10,13 +10,13 @@ import numpy as np
 import scipy.sparse.linalg
 
 from rankwise.factorizations import Deep, Factorization, Symmetric
-from rankwise.factorizations.base import positive_integer
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
-from rankwise.plain import Plain
+from rankwise.plain import Plain, positive_integer
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
+from rankwise.solvers.factor_flow import Phase, flow_factors
 from rankwise.solvers.factor_gradient import descend_factors
 from rankwise.solvers.factor_least_squares import fit_factors, grow_factors
 from rankwise.spectrum import root_mean_square
@@ -30,18 +30,22 @@ NO_GAIN = 1e-9
 RIDGE_SLACK = 1.01
 # The last fit goes on until three steps in a row gain less than this share, or for so many steps.
 POLISHED, POLISH_STEPS = 1e-12, 100
-INNER_STEPS = {"newton": 500, "gradient": 200_000}
+INNER_STEPS = {"newton": 500, "gradient": 200_000, "flow": 200_000}
 
 
 @dataclass(frozen=True)
 class RankFit:
-    """One rank on the way: root mean square residuals, the leading value of minus the gradient, inner steps."""
+    """One rank on the way: root mean square residuals, the leading value of minus the gradient, inner steps.
+
+    time: how long the phase lasted in the flow's own time, NaN unless inner="flow".
+    """
 
     rank: int
     train_rmse: float
     holdout_rmse: float
     leading: float
     inner_steps: int
+    time: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +80,32 @@ class Greedy(Solver):
     (`holdout_stopped`: the best rank is refitted to all observations), or when another rank would have
     as many parameters as there are observations (`underdetermined`, only without ridge).
 
-    factorization: Deep(2) for left right^T (any two-layer width is ignored: the rank grows), Symmetric for Z Z^T.
+    factorization: Deep(2) for left right^T (any width is ignored: the rank grows), Symmetric for Z Z^T; Deep(N) for
+    deep GLRL, with inner="flow" only.
+    semidefinite: grow by the leading eigenvector of the symmetric part of minus the gradient, u u^T, also where the
+    factorization would allow any u v^T (inner="flow" only): what flows from multiples of the identity do. Symmetric
+    does so anyway.
     inner: "newton" re-optimizes by Levenberg-Marquardt, through a ridge that fades out, so that few observations
     do not trap it in a local minimum; "gradient" by gradient descent from the new pair at scale `epsilon`, with
-    step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory.
-    inner_steps: the most steps per rank; None means 500 (newton) or 200,000 (gradient).
+    step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory; "flow" by the gradient flow of
+    the layers from the saddle at scale `epsilon` until they are at rest, with JAX in float64: the exact trajectory.
+    epsilon: the product of the new pair's layers at the start of a phase (gradient and flow).
+    inner_steps: the most steps per rank; None means 500 (newton) or 200,000 (gradient, flow).
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
     refit: fit the rank of least held-out error again to all observations; without, the matrix stays the last grown.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
-    tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
+    tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32), or 1.5e-8 with
+    inner="flow".
 
     Raises:
-        ValueError: if a number is out of range or the factorization is neither of the two.
+        ValueError: if a number is out of range, the factorization is none of these, a setting needs inner="flow", or
+            (from `check`) the shape is not square where it must be or data for a flow are not float64.
 
-    Source: Li, Luo, Lyu 2021 (`li2021greedy`).
+    Source: Li, Luo, Lyu 2021 (`li2021greedy`), algorithm 1; section 6 for depth.
     """
 
     factorization: Factorization = Deep(2)
-    inner: Literal["newton", "gradient"] = "newton"
+    inner: Literal["newton", "gradient", "flow"] = "newton"
     max_rank: int | None = None
     tolerance: float | None = None
     noise: float | None = None
@@ -106,15 +118,14 @@ class Greedy(Solver):
     inner_rate: float = 0.05
     inner_steps: int | None = None
     check_every: int = 1
+    semidefinite: bool = False
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
 
     def __post_init__(self) -> None:
-        two_layers = isinstance(self.factorization, Deep) and self.factorization.depth == 2
-        if not (two_layers or isinstance(self.factorization, Symmetric)):
-            raise ValueError(f"greedy learning takes Deep(2) or Symmetric(), not {self.factorization!r}")
-        if self.inner not in ("newton", "gradient"):
-            raise ValueError(f"inner must be 'newton' or 'gradient', not {self.inner!r}")
+        if self.inner not in INNER_STEPS:
+            raise ValueError(f"inner must be 'newton', 'gradient' or 'flow', not {self.inner!r}")
+        self._check_factorization()
         for name in ("max_rank", "patience", "inner_steps"):
             if getattr(self, name) is not None:
                 positive_integer(getattr(self, name), name)
@@ -124,11 +135,29 @@ class Greedy(Solver):
                 raise ValueError(f"{name} must be finite and not negative, not {value}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
+        if self.inner == "flow" and self.epsilon == 0:
+            raise ValueError("epsilon must be positive with inner='flow': nothing moves from a saddle itself")
+
+    def _check_factorization(self) -> None:
+        depth = self.factorization.depth if isinstance(self.factorization, Deep) else 0
+        if self.inner == "flow":
+            if depth < 2 and not isinstance(self.factorization, Symmetric):
+                raise ValueError(
+                    f"greedy learning takes Deep of depth 2 or more, or Symmetric(), not {self.factorization!r}"
+                )
+            if depth > 2 and self.ridge:
+                raise ValueError("ridge must be 0 beyond depth 2: it would make W = 0 stable, and no rank would grow")
+        elif depth != 2 and not isinstance(self.factorization, Symmetric):
+            raise ValueError(
+                f"greedy learning takes Deep(2) or Symmetric(), not {self.factorization!r} (unless inner='flow')"
+            )
+        elif self.semidefinite and depth:
+            raise ValueError("semidefinite needs inner='flow' or Symmetric()")
 
     @property
     def symmetric(self) -> bool:
-        """Whether the matrix is written Z Z^T."""
-        return isinstance(self.factorization, Symmetric)
+        """Whether it grows by u u^T: the matrix is written Z Z^T, or is to be `semidefinite`."""
+        return self.semidefinite or isinstance(self.factorization, Symmetric)
 
     @property
     def default_steps(self) -> int:
@@ -136,21 +165,32 @@ class Greedy(Solver):
         return 10_000
 
     def check(self, problem: Problem) -> None:
-        """Raise a ValueError if a symmetric matrix is asked for and the shape is not square."""
-        self.factorization.check(problem.shape)
+        """Raise a ValueError if a symmetric matrix is asked for and the shape is not square, or a flow in float32."""
+        (Symmetric() if self.symmetric else self.factorization).check(problem.shape)
+        if self.inner == "flow" and problem.dtype != np.float64:
+            raise ValueError(f"a flow is integrated in float64; the observations are {problem.dtype}")
 
     def init(self, problem: Problem, key: Any) -> Growth:
         """The zero matrix, and the observations split if a held-out rank choice is asked for."""
         kept, held = problem.split(self.holdout, as_generator(key)) if self.holdout else (problem, None)
-        return self._assess(LowRank.zeros(problem.shape, problem.dtype), kept, held, (), 0)
+        return self._assess(kept, held, (), LowRank.zeros(problem.shape, problem.dtype), 0)
 
     def step(self, problem: Problem, state: Growth) -> Growth:
         """One rank more; or, once growth has stopped with observations held out, the refit to all of them."""
         if state.held is not None and self.refit and state.verdict is not RESULTS.running:
             return self._refit(problem, state)
-        matrix, inner_steps = self._fit(state)
-        grown = self._assess(matrix, state.kept, state.held, state.path, inner_steps)
+        grown = self._assess(state.kept, state.held, state.path, *self._fit(state))
         return self._polish(grown) if grown.held is None else grown
+
+    def phase(self, state: Growth) -> Phase:
+        """What `step` does from this state, with the trajectory from saddle to rest (inner="flow" only).
+
+        Raises:
+            ValueError: if the inner method is another.
+        """
+        if self.inner != "flow":
+            raise ValueError(f"only inner='flow' has a trajectory to show, not {self.inner!r}")
+        return self._flow(state, record=True)
 
     def outcome(self, problem: Problem, state: Growth) -> RESULTS:
         """Why to stop, or running."""
@@ -165,32 +205,44 @@ class Greedy(Solver):
         return state.matrix
 
     def record(self, state: Growth) -> dict[str, float]:
-        """rank, train_rmse, holdout_rmse (NaN if nothing is held out), leading and inner_steps of the last phase."""
+        """rank, train_rmse, holdout_rmse (NaN if nothing is held out), leading, inner_steps, time of the last phase."""
         return {name: getattr(state.path[-1], name) for name in RankFit.__dataclass_fields__}
 
-    def _fit(self, state: Growth) -> tuple[LowRank, int]:
-        """The factors re-optimized with the leading pair appended."""
+    def _fit(self, state: Growth) -> tuple[LowRank, int, float]:
+        """The factors re-optimized with the leading pair appended, the steps, and the time if there is one."""
+        if self.inner == "flow":
+            phase = self._flow(state, record=False)
+            return phase.matrix, phase.steps, phase.time
         if self.inner == "gradient":
-            return descend_factors(
+            descended = descend_factors(
                 state.kept, state.matrix, state.leading[1:], epsilon=self.epsilon,
                 step_size=self.inner_rate / max(state.path[0].leading, np.finfo(float).tiny),
                 ridge=self.ridge, max_steps=self.inner_steps or INNER_STEPS[self.inner], symmetric=self.symmetric,
             )  # fmt: skip
+            return (*descended, math.nan)
         start = append_pair(state.kept, state.matrix, state.leading[1:], self.symmetric)
         fit = grow_factors(
             state.kept, start.left, start.right, state.leading[0], ridge=self.ridge,
             tolerance=self._tolerance(state.kept), max_steps=self.inner_steps or INNER_STEPS["newton"],
             symmetric=self.symmetric,
         )  # fmt: skip
-        return LowRank(fit.left, fit.right), fit.steps
+        return LowRank(fit.left, fit.right), fit.steps, math.nan
+
+    def _flow(self, state: Growth, record: bool) -> Phase:
+        """The gradient flow of the layers from the saddle, until the residual is explained or they are at rest."""
+        goal = self._tolerance(state.kept) * root_mean_square(state.kept.values)
+        return flow_factors(
+            state.kept, state.matrix, state.leading, factorization=self.factorization, epsilon=self.epsilon,
+            ridge=self.ridge, explained=float(state.kept.scale) / 2 * state.kept.size * goal**2,
+            max_steps=self.inner_steps or INNER_STEPS[self.inner], symmetric=self.symmetric, record=record,
+        )  # fmt: skip
 
     def _refit(self, problem: Problem, state: Growth) -> Growth:
         """The rank of least held-out error, grown again on all observations."""
         best = min(state.path, key=lambda fit: fit.holdout_rmse).rank
-        whole = self._assess(LowRank.zeros(problem.shape, problem.dtype), problem, None, (), 0)
+        whole = self._assess(problem, None, (), LowRank.zeros(problem.shape, problem.dtype), 0)
         while whole.matrix.rank < best and whole.verdict is RESULTS.running:
-            matrix, inner_steps = self._fit(whole)
-            whole = self._assess(matrix, problem, None, whole.path, inner_steps)
+            whole = self._assess(problem, None, whole.path, *self._fit(whole))
         whole = self._polish(replace(whole, verdict=RESULTS.max_rank) if whole.verdict is RESULTS.running else whole)
         verdict = whole.verdict
         if verdict in (RESULTS.running, RESULTS.max_rank):
@@ -200,23 +252,24 @@ class Greedy(Solver):
     def _polish(self, state: Growth) -> Growth:
         """Once growth has stopped: the last fit, which was only as exact as growing needs, made exact."""
         done = state.verdict in (RESULTS.running, RESULTS.explained, RESULTS.non_finite)
-        if done or not self.polish or self.inner == "gradient" or state.matrix.rank == 0:
+        if done or not self.polish or self.inner != "newton" or state.matrix.rank == 0:
             return state
         fit = fit_factors(
             state.kept, state.matrix.left, state.matrix.right, ridge=self.ridge, stationary=POLISHED,
             tolerance=self._tolerance(state.kept), max_steps=POLISH_STEPS, symmetric=self.symmetric,
         )  # fmt: skip
         steps = state.path[-1].inner_steps + fit.steps
-        fine = self._assess(LowRank(fit.left, fit.right), state.kept, state.held, state.path[:-1], steps)
+        fine = self._assess(state.kept, state.held, state.path[:-1], LowRank(fit.left, fit.right), steps)
         return fine if fine.verdict is RESULTS.explained else replace(fine, verdict=state.verdict)
 
     def _assess(
         self,
-        matrix: LowRank,
         kept: Problem,
         held: Problem | None,
         path: tuple[RankFit, ...],
+        matrix: LowRank,
         inner_steps: int,
+        time: float = math.nan,
     ) -> Growth:
         """The state at a fitted matrix: errors, the direction to grow in, and whether to."""
         residual = kept.residual(matrix)
@@ -224,6 +277,7 @@ class Greedy(Solver):
         here = RankFit(
             matrix.rank, root_mean_square(residual),
             root_mean_square(held.residual(matrix)) if held is not None else math.nan, leading[0], inner_steps,
+            time,
         )  # fmt: skip
         path = (*path, here)
         return Growth(matrix, kept, held, leading, path, self._verdict(kept, path))
@@ -252,7 +306,8 @@ class Greedy(Solver):
         return RESULTS.underdetermined if not self.ridge and parameters >= problem.size else RESULTS.running
 
     def _tolerance(self, problem: Problem) -> float:
-        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        power = 0.5 if self.inner == "flow" else 0.65
+        return float(np.finfo(problem.dtype).eps ** power) if self.tolerance is None else self.tolerance
 
 
 def degrees_of_freedom(rank: int, shape: tuple[int, int], symmetric: bool = False) -> int:

@@ -121,9 +121,7 @@ class SpectralFlow(Flow):
         """time, the integrator's steps so far, and in how many intervals singular values met."""
         return {**super().record(state), "bridged": state.bridged}
 
-    def _cross(
-        self, problem: Problem, params: Spectrum, now: Array, until: Array
-    ) -> tuple[Spectrum, Array, Array]:
+    def _cross(self, problem: Problem, params: Spectrum, now: Array, until: Array) -> tuple[Spectrum, Array, Array]:
         """The product followed to the next requested time and decomposed there."""
         import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""What the papers prove, executable: every function builds the instance, runs it, and returns measured beside proved."""
+"""What the papers prove, executable: each function builds an instance, runs it, returns measured beside proved."""
 
 from collections.abc import Callable
 

@@ -13,6 +13,7 @@ import scipy.sparse
 from rankwise.data.tables.arrow import in_type
 from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge
 from rankwise.data.tables.matrix_market import read_matrix_market
+from rankwise.problems.completion import stored_entries
 
 FORMAT_NAMES = {"npy": ".npy", "npz": ".npz", "mtx": "Matrix Market"}
 KEYS = ("X", "arr_0")
@@ -109,7 +110,7 @@ def from_array(
 ) -> Table:
     """A table from a NumPy array (NaN or the mask marks holes), a SciPy sparse array or nested lists (None does)."""
     if scipy.sparse.issparse(array):
-        data = _from_sparse(array.tocoo(), name)
+        data = _from_sparse(array, name)
     elif np.ma.isMaskedArray(array):
         _refuse_words(array, name)
         data = np.ma.filled(floats(np.ma.asarray(array)), np.nan)
@@ -131,10 +132,11 @@ def _refuse_words(data: Any, name: str) -> None:
         raise ValueError(f"{name} has no numeric column: its type is {data.dtype}")
 
 
-def _from_sparse(stored: Any, name: str) -> np.ndarray:
-    _refuse_words(stored, name)
-    if len(stored.shape) != 2:
-        raise ValueError(f"{name} has {len(stored.shape)} dimensions, a table has two")
+def _from_sparse(matrix: Any, name: str) -> np.ndarray:
+    _refuse_words(matrix, name)
+    if len(matrix.shape) != 2:
+        raise ValueError(f"{name} has {len(matrix.shape)} dimensions, a table has two")
+    stored = stored_entries(matrix)
     refuse_huge(stored.shape[0], stored.shape[1], name)
     rows, cols = stored.coords
     cells, count = np.unique(rows.astype(np.int64) * stored.shape[1] + cols, return_counts=True)
