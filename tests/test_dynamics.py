@@ -1,4 +1,4 @@
-"""The velocities of a product under gradient flow, against fractional powers of W W^T and W^T W taken by brute force."""
+"""The velocities of a product under gradient flow, against fractional powers of W W^T and W^T W by brute force."""
 
 import math
 

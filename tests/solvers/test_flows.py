@@ -65,7 +65,9 @@ def test_layers_product_and_spectrum_agree_past_three_take_offs():
     start, settings = rw.Identity(1e-3), {"times": np.linspace(0, 400, 20), "tolerance": 1e-10}
     layers = rw.solve(problem, rw.GradientFlow(rw.Deep(3, start), **settings), track=["matrix", "singular_values"])
     sigma = layers.history["singular_values"]
-    assert (sigma[0] == pytest.approx(1e-3)) and (sigma[-1, :3] > 5).all() and (sigma[-1, 3:] < 0.05).all()
+    assert sigma[0] == pytest.approx(1e-3)
+    assert (sigma[-1, :3] > 5).all()
+    assert (sigma[-1, 3:] < 0.05).all()
     for other in (rw.EndToEndFlow(3, start, **settings), rw.SpectralFlow(3, start, **settings)):
         assert apart(rw.solve(problem, other, track=["matrix"]), layers) < 1e-8
 
@@ -186,9 +188,7 @@ def test_stops_at_a_loss_or_where_nothing_moves():
     assert np.linalg.norm(PROBLEM.gradient(still.matrix)) < 0.1
 
 
-@pytest.mark.parametrize(
-    "solver", [rw.GradientFlow(), rw.EndToEndFlow(start=rw.Gaussian(0.1))]
-)
+@pytest.mark.parametrize("solver", [rw.GradientFlow(), rw.EndToEndFlow(start=rw.Gaussian(0.1))])
 def test_a_stuck_integrator_is_a_result(solver):
     solution = rw.solve(PROBLEM, solver.replace(times=[0, 10], inner_steps=1))
     assert solution.result is RESULTS.integrator_stuck
@@ -247,7 +247,7 @@ def test_bad_settings_are_refused_in_a_sentence(flow):
         with pytest.raises(ValueError, match="times must"):
             flow(times=times)
     for tolerance in (0, -1e-3, math.nan, math.inf):
-        with pytest.raises(ValueError, match="tolerance must be finite and positive"):
+        with pytest.raises(ValueError, match="tolerance must be positive and finite"):
             flow(tolerance=tolerance)
     for name in ("explained", "stationary"):
         with pytest.raises(ValueError, match=f"{name} must be finite and not negative"):
@@ -273,3 +273,29 @@ def test_bad_depths_gaps_shapes_and_precisions_are_refused():
     for solver in (rw.GradientFlow(), rw.EndToEndFlow(), rw.SpectralFlow()):
         with pytest.raises(ValueError, match="integrated in float64; the observations are float32"):
             rw.solve(single, solver)
+
+
+@pytest.mark.reproduction
+def test_integrator_steps_from_small_scales():
+    """Steps of the integrator: on the first plateau, past every take-off, and the size of what stays unlearned."""
+    problem = rw.observe(rw.low_rank((8, 8), 2, key=0), 48, key=1).mean()
+    runs: list[tuple[int, float, Any]] = [
+        *((depth, scale, "dopri8") for depth in (2, 3) for scale in (1e-3, 1e-6, 1e-12)),
+        (2, 1e-12, "kvaerno5"),
+        (3, 1e-12, "kvaerno5"),
+    ]
+    rows = ["depth  scale  method    plateau: time  steps   to loss 1e-8: time   steps  third singular value / scale"]
+    for depth, scale, method in runs:
+        flow = rw.GradientFlow(
+            rw.Deep(depth, rw.Identity(scale)), times=np.geomspace(1, 1e6, 121), method=method, explained=1e-8
+        )
+        solution = rw.solve(problem, flow, track=["singular_values"])
+        sigma, time, steps = (solution.history[name] for name in ("singular_values", "time", "integrator_steps"))
+        # The plateau ends when the first mode has grown to a hundredth of its final size.
+        off = int(np.argmax(sigma[:, 0] > 0.01 * sigma[-1, 0])) - 1
+        plateau, whole = f"{time[off]:13.3g}  {steps[off]:5d}", f"{time[-1]:18.3g}  {steps[-1]:6d}"
+        rows.append(f"{depth:5d}  {scale:5.0e}  {method:8s}  {plateau}  {whole}  {sigma[-1, 2] / scale:10.3g}")
+        assert solution.result is RESULTS.explained
+        assert steps[off] < 1000
+        assert (sigma[-1, :2] > 1).all()
+    print("\n" + "\n".join(rows))

@@ -45,7 +45,7 @@ def test_sensing_and_symmetric_sensing():
     np.testing.assert_array_equal(solution.matrix.left, solution.matrix.right)
 
 
-@pytest.mark.parametrize("inner", ["newton", "gradient"])
+@pytest.mark.parametrize("inner", ["newton", "gradient", "flow"])
 @pytest.mark.parametrize("r", [2.0, 3.0])
 def test_one_phase_reaches_the_rank_one_solution_of_the_counterexample(inner, r):
     vector = np.array([1, r, 1, r])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rankwise.dynamics import end_to_end_velocity
-from rankwise.theory.acceleration import (
+from rankwise.theory.proved.acceleration import acceleration
+from rankwise.theory.proved.preconditioning import (
     BOWLS,
-    acceleration,
     around,
     circulation,
     preconditioner,
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def show(line):
-    print(line)  # noqa: T201
+    print(line)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (3, 4), (1, 5), (3, 3)])

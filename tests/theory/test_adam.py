@@ -4,14 +4,14 @@ import numpy as np
 import optax
 import pytest
 
-from rankwise.theory.acceleration import preconditioner
-from rankwise.theory.adam import ADAM, RATIO, adam_directions, adam_preconditioner, preconditioner_diagonal
+from rankwise.theory.proved.adam import ADAM, RATIO, adam_directions, adam_preconditioner, preconditioner_diagonal
+from rankwise.theory.proved.preconditioning import preconditioner
 
 RNG = np.random.default_rng(0)
 
 
 def show(line):
-    print(line)  # noqa: T201
+    print(line)
 
 
 def test_directions_are_those_of_optax():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import rankwise as rw
-from rankwise.theory import commuting as theory
+from rankwise.theory.proved import commuting as theory
+from rankwise.theory.proved import commuting_instability, schatten
 
 INSTANCE = theory.draw_commuting(5, 2, seed=3)
 
@@ -66,24 +67,32 @@ def test_rates_off_the_diagonal_are_those_of_the_end_to_end_flow():
     moved = np.diag(levels)
     moved[0, 1] = moved[1, 0] = small
     velocity = end_to_end_velocity(moved, np.diag(gradient), 3)
-    rates = theory.offdiagonal_rates(levels, gradient, 3)
+    rates = commuting_instability.offdiagonal_rates(levels, gradient, 3)
     assert velocity[0, 1] / small == pytest.approx(rates[0, 1], rel=1e-5)
     assert rates == pytest.approx(rates.T)
 
 
-def test_schatten_quasi_norms_fall_along_the_direction():
-    found = theory.schatten_not_minimal(size=3, depths=(2,), alphas=(1e-1, 1e-2), powers=(0.3,))
+def test_departures_from_commuting_grow_as_the_linearized_flow_says():
+    found = commuting_instability.commuting_instability(depth=3)
     assert found.holds, found.table()
-    assert theory.schatten_change(found.details["limit"], 1.0, 0.3) == pytest.approx(2**0.3 - 2)
+    (grown,) = found.details["perturbed"]
+    assert grown.measured[-1] > 1e3 * grown.measured[0]
+    assert len(found.figure().axes) == 2
+
+
+def test_schatten_quasi_norms_fall_along_the_direction():
+    found = schatten.schatten_not_minimal(size=3, depths=(2,), alphas=(1e-1, 1e-2), powers=(0.3,))
+    assert found.holds, found.table()
+    assert schatten.schatten_change(found.details["limit"], 1.0, 0.3) == pytest.approx(2**0.3 - 2)
     # The nuclear norm, p = 1, stays, and it alone: beyond it the sum grows.
-    assert theory.schatten_change(found.details["limit"], 0.5, 1.0) == pytest.approx(0)
-    assert theory.schatten_change(found.details["limit"], 0.5, 1.5) > 0
+    assert schatten.schatten_change(found.details["limit"], 0.5, 1.0) == pytest.approx(0)
+    assert schatten.schatten_change(found.details["limit"], 0.5, 1.5) > 0
     assert len(found.figure().axes) == 3
 
 
 def test_the_shift_of_the_limit_has_its_leading_order():
-    assert theory.shift_of_limit(5, 2, 1e-4) == pytest.approx(1e-4 ** (5 / 3), rel=1e-3)
-    assert theory.shift_of_limit(5, 4, 1e-6) == pytest.approx(1e-6 * (3 / 5) ** 2, rel=1e-2)
+    assert schatten.shift_of_limit(5, 2, 1e-4) == pytest.approx(1e-4 ** (5 / 3), rel=1e-3)
+    assert schatten.shift_of_limit(5, 4, 1e-6) == pytest.approx(1e-6 * (3 / 5) ** 2, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +101,10 @@ def test_the_shift_of_the_limit_has_its_leading_order():
         (lambda: theory.commuting(depth=1), "depth must be an integer of at least 2"),
         (lambda: theory.commuting(alphas=(1e-3, 1e-2)), "alphas must be at least two falling"),
         (lambda: theory.commuting(measurements=7), "measurements must lie between"),
-        (lambda: theory.commuting_instability(perturbation=0.0), "perturbation must be positive"),
-        (lambda: theory.schatten_not_minimal(size=2), "size must be at least 3"),
-        (lambda: theory.schatten_not_minimal(powers=(1.0,)), "powers must lie strictly between 0 and 1"),
-        (lambda: theory.schatten_not_minimal(steps=(2.0,)), "steps must lie between 0"),
+        (lambda: commuting_instability.commuting_instability(perturbation=0.0), "perturbation must be positive"),
+        (lambda: schatten.schatten_not_minimal(size=2), "size must be at least 3"),
+        (lambda: schatten.schatten_not_minimal(powers=(1.0,)), "powers must lie strictly between 0 and 1"),
+        (lambda: schatten.schatten_not_minimal(steps=(2.0,)), "steps must lie between 0"),
     ],
 )
 def test_bad_arguments(call, said):

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import rankwise as rw
-from rankwise.theory.depth_one import descent_from, flow_from, measurement_modes, minimum_frobenius, nearest_interpolant
+from rankwise.theory.proved.depth_one import (
+    descent_from,
+    flow_from,
+    measurement_modes,
+    minimum_frobenius,
+    nearest_interpolant,
+)
 
 TRUTH = rw.low_rank((5, 4), 1, key=0)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import rankwise as rw
-from rankwise.theory.ratio import (
+from rankwise.theory.proved.ratio import (
     completion_instance,
     escape_constant,
     escaping_family,
+    first_state,
     hidden_cell,
     largest_minor,
     ratio,
@@ -55,9 +56,17 @@ def test_a_fully_observed_matrix_has_no_family():
 
 def test_the_zero_filled_state_starts_at_the_observations():
     problem = completion_instance(6, 1, 20, 0).problem
-    solver = rw.GradientDescent(rw.Full(), penalty=rw.Ratio(1e-3))
-    start = rw.solve(problem, solver, state=zero_filled(problem, solver), max_steps=0)
+    solver = rw.GradientDescent(rw.Full(), rw.Optimizer("gradient_descent", 1.0))
+    start, later = (rw.solve(problem, solver, state=zero_filled(problem, solver), max_steps=k) for k in (0, 20))
     np.testing.assert_array_equal(start.matrix, problem.adjoint(problem.values))
+    np.testing.assert_array_equal(later.matrix, start.matrix)  # a perfect fit stands still without penalty
+
+
+def test_the_first_state_is_where_solve_starts():
+    problem = completion_instance(6, 1, 20, 0).problem
+    solver = rw.GradientDescent(rw.Full(), rw.Optimizer("gradient_descent", 1.0))
+    params = first_state(problem, solver, 3)[0].params
+    np.testing.assert_allclose(params[0], rw.solve(problem, solver, key=3, max_steps=0).matrix, rtol=1e-5)
 
 
 def test_the_finding_holds_apart_from_the_runs_and_sees_when_the_infimum_is_reached():
@@ -79,5 +88,5 @@ def test_nothing_hidden_is_refused():
 @pytest.mark.reproduction
 def test_ratio_infimum_in_full():
     finding = ratio_infimum()
-    print("\n" + finding.table())  # noqa: T201
+    print("\n" + finding.table())
     assert finding.holds

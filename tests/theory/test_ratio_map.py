@@ -6,8 +6,8 @@ import pytest
 import rankwise as rw
 from rankwise.results import RESULTS
 from rankwise.theory.finding import Chart
-from rankwise.theory.ratio import completion_instance, hidden_error
-from rankwise.theory.ratio_map import Sweep, ratio_map
+from rankwise.theory.proved.ratio import completion_instance, hidden_error
+from rankwise.theory.proved.ratio_map import Sweep, ratio_map
 
 SMALL = {"size": 12, "rank": 1, "count": 80, "steps": 200}
 
@@ -16,17 +16,14 @@ def region(name, **given):
     return ratio_map(**{**SMALL, **given}).details["regions"][name]
 
 
-def test_gradient_descent_depends_on_rate_times_weight():
-    found = region("gradient_descent", sweeps={"gradient_descent": Sweep((3.0, 30.0))}, weights=(1e-3, 1e-2))
-    slow, same, other, fast = found.errors.ravel()
+def test_gradient_descent_depends_on_rate_times_weight_and_a_first_step_too_large_is_named():
+    found = ratio_map(**SMALL, sweeps={"gradient_descent": Sweep((1.0, 10.0))}, weights=(1e-3, 1e-2, 1.0))
+    assert found.details["results"] == {"gradient_descent": {"max_steps": 4, "diverging_norm": 2}}
+    descent = found.details["regions"]["gradient_descent"]
+    assert (descent.results[:, 2] == RESULTS.diverging_norm.name).all()
+    slow, same, other, fast = descent.errors[:, :2].ravel()
     assert same == pytest.approx(other, rel=0.05)
-    assert slow > 1.1 * same > 1.1 * fast
-
-
-def test_a_first_step_beyond_the_norm_limit_is_named():
-    found = ratio_map(**SMALL, sweeps={"gradient_descent": Sweep((1.0, 50.0))}, weights=(1e-3, 1.0))
-    assert found.details["results"] == {"gradient_descent": {"max_steps": 3, "diverging_norm": 1}}
-    assert found.details["regions"]["gradient_descent"].results[1, 1] == RESULTS.diverging_norm.name
+    assert slow > 1.05 * same > 1.3 * fast
 
 
 def test_the_floor_of_rmsprop_makes_it_gradient_descent_on_small_gradients():
@@ -54,11 +51,11 @@ def test_an_empty_map_is_refused(bad):
 
 
 def show(finding):
-    print("\n" + finding.table())  # noqa: T201
+    print("\n" + finding.table())
     for name, found in finding.details["regions"].items():
         for rate, errors, results in zip(found.rates, found.errors, found.results, strict=True):
             cells = (f"{e:.1e} {r}" for e, r in zip(errors, results, strict=True))
-            print(f"  {name} {rate:g}: {', '.join(cells)}")  # noqa: T201
+            print(f"  {name} {rate:g}: {', '.join(cells)}")
 
 
 FULL = {"size": 100, "rank": 5, "count": 2000}
@@ -79,7 +76,7 @@ def test_the_floor_of_optax_and_that_of_other_libraries():
         for eps in (1e-8, 1e-16)
     ]
     for eps, each in zip((1e-8, 1e-16), found, strict=True):
-        print(f"\n  rmsprop, eps {eps:g}, weight 1e-4: {each.errors[:, 0]}", end="")  # noqa: T201
+        print(f"\n  rmsprop, eps {eps:g}, weight 1e-4: {each.errors[:, 0]}", end="")
     assert found[0].errors[0, 0] > 0.5 > 1e-3 > found[1].errors[0, 0]
 
 
@@ -111,7 +108,7 @@ def test_a_hundred_by_a_hundred_from_the_zero_filled_observations():
 
 @pytest.mark.reproduction
 def test_gradient_descent_recovers_at_a_rate_of_100():
-    """Rate 100, weight 1e-3, 100,000 steps from a start of 1e-3: falling, not yet done."""
+    """Rate 100, weight 1e-3, 100,000 steps from a start of 1e-3; about a minute and a half."""
     given = completion_instance(**FULL, key=0)
     optimizer = rw.Optimizer("gradient_descent", 100.0)
     solver = rw.GradientDescent(rw.Full(rw.Gaussian(1e-3)), optimizer, rw.Ratio(1e-3, resolution=1e-4))
@@ -119,6 +116,18 @@ def test_gradient_descent_recovers_at_a_rate_of_100():
         given.problem, solver, max_steps=100_000, checkpoints=10, heldout=given.hidden, track=["heldout_loss"]
     )
     errors = solution.history["heldout_loss"]
-    print("\n  hidden error every 10,000 steps:", " ".join(f"{e:.1e}" for e in errors))  # noqa: T201
+    print("\n  hidden error every 10,000 steps:", " ".join(f"{e:.1e}" for e in errors))
     assert errors[-1] < 0.01
     assert (np.diff(errors[2:]) < 0).all()
+
+
+@pytest.mark.reproduction
+@pytest.mark.parametrize("rate", [3e-3, 1e-2])
+def test_adam_at_larger_rates_runs_away_on_some_instances_or_all(rate):
+    instances = [completion_instance(**FULL, key=key) for key in range(3)]
+    solver = rw.GradientDescent(rw.Full(), rw.Optimizer("adam", rate), rw.Ratio(1e-3, resolution=1e-4))
+    problems = [given.problem for given in instances]
+    solutions = rw.solve_batch(problems, solver, keys=range(3), max_steps=20_000)
+    for solution, given in zip(solutions, instances, strict=True):
+        print(f"\n  {rate:g}: {hidden_error(solution.matrix, given):.1e} {solution}", end="")
+    assert any(solution.result is RESULTS.diverging_norm for solution in solutions)

@@ -30,7 +30,7 @@ class Sensing(Problem):
             raise ValueError(f"sensors (m, d1, d2) and values (m,) are needed, not {sensors.shape} and {values.shape}")
         if min(sensors.shape) == 0:
             raise ValueError(f"at least one measurement of a non-empty matrix is needed, not {sensors.shape}")
-        _refuse_non_finite(np.isfinite(sensors).all(axis=(1, 2)), "sensor")
+        _refuse_non_finite(np.isfinite(sensors).reshape(len(sensors), -1).all(axis=1), "sensor")
         _refuse_non_finite(np.isfinite(values), "value")
         positive_scale(self.scale)
         dtype = np.result_type(sensors, values)
@@ -80,6 +80,6 @@ class Sensing(Problem):
         return self.sensors.reshape(self.sensors.shape[0], -1)
 
 
-def _refuse_non_finite(finite: np.ndarray, what: str) -> None:
+def _refuse_non_finite(finite: Any, what: str) -> None:
     if not finite.all():
         raise ValueError(f"{what} {int(np.argmin(finite))} is not finite")

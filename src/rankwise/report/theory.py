@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,15 +80,15 @@ def _curves(panel: Record) -> dict[str, Any]:
 
 
 def _chart(panel: Record) -> dict[str, Any]:
-    import math
-
-    shown = panel["z"]
+    shown, ends = panel["z"], panel["limits"]
     if panel["log"]:
         shown = [[math.log10(v) if v is not None and v > 0 else None for v in row] for row in shown]
+        ends = ends and [math.log10(v) for v in ends]
     label = f"log10 {panel['z_label']}" if panel["log"] else panel["z_label"]
     data = {
         "type": "heatmap", "z": shown, "x": [f"{v:g}" for v in panel["x_values"]],
         "y": [f"{v:g}" for v in panel["y_values"]], "colorscale": "Viridis", "colorbar": {"title": plain(label)},
+        "zmin": ends and ends[0], "zmax": ends and ends[1],
     }  # fmt: skip
     axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), "type": "category"} for name in "xy"}
     return {"data": [data], "layout": layout(**axes)}

@@ -23,9 +23,9 @@ IMPLICIT, EXPLICIT = ("Kvaerno5", 1e-9, 1e-9), ("Dopri8", 1e-10, 1e-8)
 # The phase has begun once the newest column is so many times as long as at the start.
 DEPARTED = 2.0
 # The integrator runs so many steps between two looks at where it stands; samples per step of a trajectory.
-STRETCH, SAMPLES = 64, 32
+STRETCH, SAMPLES = 64, 16
 # A trajectory keeps points that are this share of the largest |W|_F apart.
-RESOLUTION = 1e-3
+RESOLUTION = 2e-3
 # No variable is followed more closely than this share of the largest: rounding errors would be.
 ROUNDING = 8 * float(np.finfo(float).eps)
 

@@ -121,10 +121,13 @@ class Flow(Solver):
         import jax.numpy as jnp
 
         until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
-        params, _, taken, stuck = self.integrate(self.velocity, problem, state.params, state.time, until, state.floor)
-        return state._replace(
-            params=params, index=state.index + 1, time=until, evaluations=state.evaluations + taken, stuck=stuck
+        params, now, taken, stuck = self.integrate(
+            self.velocity, problem, state.params, state.time, until, state.floor
         )
+        return state._replace(
+            params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
+            stuck=state.stuck | stuck,
+        )  # fmt: skip
 
     def integrate(
         self,
@@ -184,7 +187,7 @@ def requested_times(times: Any) -> np.ndarray:
         ValueError: if they are not finite, ascending and non-negative, or there is none after 0.
     """
     array = np.asarray(times, float)
-    if array.ndim == 0:
+    if array.ndim == 0 and np.isfinite(array):
         array = np.linspace(0.0, float(array), PARTS + 1)
     ascending = array.ndim == 1 and array.size > 0 and array[0] >= 0 and (np.diff(array) > 0).all()
     if not (ascending and np.isfinite(array).all()):

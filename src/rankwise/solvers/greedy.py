@@ -183,7 +183,9 @@ class Greedy(Solver):
         return self._polish(grown) if grown.held is None else grown
 
     def phase(self, state: Growth) -> Phase:
-        """What `step` does from this state, with the trajectory from saddle to rest (inner="flow" only).
+        """The next phase from this state, with its trajectory from saddle to rest (inner="flow" only).
+
+        Without held-out observations `arrive` makes of it the state that `step` would.
 
         Raises:
             ValueError: if the inner method is another.
@@ -191,6 +193,10 @@ class Greedy(Solver):
         if self.inner != "flow":
             raise ValueError(f"only inner='flow' has a trajectory to show, not {self.inner!r}")
         return self._flow(state, record=True)
+
+    def arrive(self, state: Growth, phase: Phase) -> Growth:
+        """The state at the end of a phase."""
+        return self._assess(state.kept, state.held, state.path, phase.matrix, phase.steps, phase.time)
 
     def outcome(self, problem: Problem, state: Growth) -> RESULTS:
         """Why to stop, or running."""

@@ -34,6 +34,9 @@ class SpectralFlow(Flow):
     sigma^(2/N)), the vectors are not defined. bridge=True then follows the product (`EndToEndFlow`) to the next
     requested time and decomposes it there; the history counts this as `bridged`. bridge=False stops with `crossing`.
 
+    Meetings are looked for where a step of the integrator ends: modes that are coupled slow down there and are seen,
+    modes without any coupling pass through one another, rightly, and may not be.
+
     A start with equal singular values, as `Identity`, is such a meeting and is bridged once.
 
     Raises:
@@ -83,21 +86,21 @@ class SpectralFlow(Flow):
         meeting = diffrax.Event(lambda t, y, args, **_: self.meets(y))
         params, now, taken, stuck = lax.cond(
             self.meets(state.params),
-            lambda: (state.params, state.time, jnp.zeros_like(state.evaluations), state.stuck),
+            lambda: (state.params, state.time, jnp.zeros_like(state.evaluations), jnp.zeros_like(state.stuck)),
             lambda: self.integrate(self.velocity, problem, state.params, state.time, until, state.floor, meeting),
         )
         params = Spectrum(_orthonormal(params.left), params.logs, _orthonormal(params.right))
         met = (now < until) & ~stuck
         if self.bridge:
-            params, more, stuck = lax.cond(
+            params, now, more, stuck = lax.cond(
                 met,
                 lambda: self._cross(problem, params, now, until),
-                lambda: (params, jnp.zeros_like(taken), stuck),
+                lambda: (params, now, jnp.zeros_like(taken), stuck),
             )
-            now, taken = until, taken + more
+            taken = taken + more
         return state._replace(
             params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
-            bridged=state.bridged + met, stuck=stuck,
+            bridged=state.bridged + met, stuck=state.stuck | stuck,
         )  # fmt: skip
 
     def meets(self, params: Spectrum) -> Array:
@@ -121,16 +124,18 @@ class SpectralFlow(Flow):
         """time, the integrator's steps so far, and in how many intervals singular values met."""
         return {**super().record(state), "bridged": state.bridged}
 
-    def _cross(self, problem: Problem, params: Spectrum, now: Array, until: Array) -> tuple[Spectrum, Array, Array]:
+    def _cross(
+        self, problem: Problem, params: Spectrum, now: Array, until: Array
+    ) -> tuple[Spectrum, Array, Array, Array]:
         """The product followed to the next requested time and decomposed there."""
         import jax.numpy as jnp
 
         floor = self.tolerance * jnp.exp(jnp.min(params.logs)) / params.left.shape[0] ** 0.5
-        matrix, _, taken, stuck = self.integrate(
+        matrix, reached, taken, stuck = self.integrate(
             lambda problem, w: end_to_end_velocity(w, problem.gradient(w), self.depth),
             problem, self.end_to_end(params), now, until, floor,
         )  # fmt: skip
-        return decompose(matrix), taken, stuck
+        return decompose(matrix), reached, taken, stuck
 
 
 def decompose(matrix: Array) -> Spectrum:

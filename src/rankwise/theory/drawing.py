@@ -69,10 +69,11 @@ def _draw_curves(axes: Any, panel: Panel) -> None:
 
 
 def _draw_chart(figure: Any, axes: Any, chart: Chart) -> None:
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, Normalize
 
     z = np.asarray(chart.z, float)
-    image = axes.imshow(z, origin="lower", aspect="auto", cmap="viridis", norm=LogNorm() if chart.log else None)
+    norm = (LogNorm if chart.log else Normalize)(*(chart.limits or (None, None)), clip=True)
+    image = axes.imshow(z, origin="lower", aspect="auto", cmap="viridis", norm=norm)
     axes.set_xticks(range(len(chart.x_values)), [f"{v:.3g}" for v in chart.x_values], fontsize=7)
     axes.set_yticks(range(len(chart.y_values)), [f"{v:.3g}" for v in chart.y_values], fontsize=7)
     figure.colorbar(image, ax=axes, label=chart.z_label)

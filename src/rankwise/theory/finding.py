@@ -70,7 +70,10 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """One map: values z of shape (len(y), len(x)) over two settings, coloured on a logarithmic scale if `log`."""
+    """One map: values z of shape (len(y), len(x)) over two settings, coloured on a logarithmic scale if `log`.
+
+    limits: the values at the ends of the colour scale, so that maps can be compared; None takes those of z.
+    """
 
     title: str
     x: str
@@ -80,6 +83,7 @@ class Chart:
     z: Any
     z_label: str
     log: bool = False
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

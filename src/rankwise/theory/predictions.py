@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 # What a run must have tracked for `predict`; the measures after these two are shown if they were tracked.
 NEEDED = ("singular_values", "singular_speeds")
 TRACK = (*NEEDED, "alignment_diagonal", "alignment_offdiagonal", "balancedness", "effective_rank")
+# What is drawn together, and whether on a logarithmic axis.
+TRACKED: tuple[tuple[tuple[str, ...], Literal["", "y"]], ...] = (
+    (("alignment_diagonal", "alignment_offdiagonal"), "y"),
+    (("balancedness",), ""),
+    (("effective_rank",), ""),
+)
 # Speeds below this share of the largest are not compared: there rounding speaks.
 NEGLIGIBLE = 1e-6
 
@@ -90,18 +96,14 @@ class Predictions:
         ]
         more = [
             Panel(" and ".join(names), "time", "", tuple(Curve(n, self.all_times, self.curves[n]) for n in names), log)
-            for names, log in (
-                (("alignment_diagonal", "alignment_offdiagonal"), "y"),
-                (("balancedness",), ""),
-                (("effective_rank",), ""),
-            )
+            for names, log in TRACKED
             if all(name in self.curves for name in names)
         ]
         return (
             Panel("singular values and predicted take-offs", "time", "singular value", (*rising, *marks)),
             Panel("speeds", "time", "d(singular value)/dt", tuple(speeds)),
             *more,
-        )  # pyright: ignore[reportReturnType]
+        )
 
     def figure(self) -> Figure:
         """The panels as a Matplotlib figure.
