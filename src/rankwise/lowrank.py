@@ -84,6 +84,10 @@ class LowRank(Plain):
         root = np.sqrt(s)
         return LowRank(u * root, v * root)
 
+    def astype(self, dtype: Any) -> LowRank:
+        """The same factors in another precision."""
+        return LowRank(self.left.astype(dtype, copy=False), self.right.astype(dtype, copy=False))
+
     def truncate(self, rank: int) -> LowRank:
         """The best approximation of at most the given rank (Eckart and Young), balanced."""
         u, s, v = self.svd()

@@ -18,6 +18,10 @@ class RESULTS(Enum):
     closed_form = "Means and effects are computed at once: there was nothing to iterate."
     no_holes = "There was no hole to fill."
     holdout_stopped = "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
+    holdout_step = (
+        "Held-out error stopped improving; the model of the step with the least held-out error was kept and trained "
+        "again on everything."
+    )
     max_steps = "The step limit was reached. Pass the state back with a larger max_steps to go on."
     max_rank = "The rank limit was reached. Raise max_rank if the residual is still too large."
     underdetermined = (
@@ -27,6 +31,10 @@ class RESULTS(Enum):
     stalled = (
         "No further rank-one term reduces the loss: a local minimum of the factors. A small ridge, more "
         "observations or another solver may pass it."
+    )
+    inner_limit = (
+        "The fit of a rank did not end within its inner steps, so nothing can be said of higher ranks. "
+        "Raise inner_steps."
     )
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
@@ -57,7 +65,13 @@ class RESULTS(Enum):
     @property
     def successful(self) -> bool:
         """Whether the run ended at what it was asked for, not at a limit or in trouble."""
-        return self in (RESULTS.explained, RESULTS.converged, RESULTS.noise_level, RESULTS.holdout_stopped)
+        return self in (
+            RESULTS.explained,
+            RESULTS.converged,
+            RESULTS.noise_level,
+            RESULTS.holdout_stopped,
+            RESULTS.holdout_step,
+        )
 
 
 _MEMBERS = tuple(RESULTS)

@@ -65,6 +65,78 @@ def test_a_positive_semidefinite_matrix_cannot_explain_negative_curvature():
     assert solution.rank == 0
 
 
+@pytest.mark.parametrize("shape", [(300, 300), (3, 3), (1, 50_000)])
+def test_zeros_are_explained_at_once(shape):
+    solution = rw.solve(rw.Completion.from_dense(np.zeros(shape)), rw.Greedy())
+    assert (solution.result, solution.rank) == (RESULTS.explained, 0)
+
+
+def test_one_long_row_is_explained():
+    row = np.random.default_rng(0).standard_normal((1, 50_000))
+    row[0, :100] = np.nan
+    assert rw.solve(rw.Completion.from_dense(row), rw.Greedy()).result in (RESULTS.explained, RESULTS.underdetermined)
+
+
+@pytest.mark.parametrize("matrix", [[[1.0, 2.0], [3.0, 5.0]], np.random.default_rng(0).standard_normal((6, 4))])
+def test_what_is_observed_whole_is_explained_at_full_rank(matrix):
+    solution = rw.solve(rw.Completion.from_dense(matrix), rw.Greedy())
+    assert (solution.result, solution.rank) == (RESULTS.explained, min(np.shape(matrix)))
+
+
+def mirrored(rank, size, share, seed, noise=0.0):
+    """A symmetric completion problem, and the same from its upper triangle alone."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((size, rank))
+    error = np.triu(noise * rng.standard_normal((size, size)))
+    matrix = z @ z.T + error + np.triu(error, 1).T
+    upper = np.triu(rng.random((size, size)) < share)
+    both = [np.where(mask, matrix, np.nan) for mask in (upper | upper.T, upper)]
+    return [rw.Completion.from_dense(one) for one in both]
+
+
+def test_mirrored_observations_count_once():
+    for problem in mirrored(6, 20, 0.42, 2):
+        solution = rw.solve(problem, rw.Greedy(rw.Symmetric()))
+        assert solution.result is RESULTS.underdetermined
+        assert degrees_of_freedom(solution.rank, problem.shape, symmetric=True) < problem.distinct(symmetric=True)
+
+
+def test_mirrored_observations_are_held_out_together():
+    both, _ = mirrored(2, 40, 0.5, 0, noise=0.3)
+    kept, held = both.split(0.1, 0, symmetric=True)
+    assert kept.size + held.size == both.size
+    seen = set(zip(kept.rows, kept.cols, strict=True))
+    assert not any((j, i) in seen for i, j in zip(held.rows, held.cols, strict=True))
+    for key in range(3):
+        assert rw.solve(both, rw.Greedy(rw.Symmetric(), holdout=0.1), key=key).rank == 2
+
+
+def test_a_fit_cut_short_is_said_to_be():
+    problem = rw.observe(TRUTH, 700, key=1)
+    short = rw.solve(problem, rw.Greedy(inner="gradient", inner_steps=50))
+    assert (short.result, short.rank) == (RESULTS.inner_limit, 1)
+    assert rw.solve(problem, rw.Greedy(inner_steps=500)).result is RESULTS.explained
+
+
+def test_precision_follows_the_data():
+    problem = rw.observe(TRUTH, 700, key=1, dtype=np.float32)
+    assert rw.solve(problem, rw.Greedy()).matrix.dtype == np.float32
+
+
+@pytest.mark.parametrize("inner", ["newton", "gradient"])
+def test_a_symmetric_matrix_is_found_from_either_triangle(inner):
+    problem = mirrored(1, 8, 0.8, 4)[1]
+    solution = rw.solve(problem, rw.Greedy(rw.Symmetric(), inner=inner, tolerance=1e-7))
+    assert (solution.result, solution.rank) == (RESULTS.explained, 1)
+
+
+def test_the_ridge_of_gradient_steps_is_that_of_newton():
+    problem = rw.Completion.from_dense(np.diag([3.0, 1.0]))
+    fits = [rw.solve(problem, rw.Greedy(ridge=0.5, inner=inner, inner_rate=0.2)) for inner in ("newton", "gradient")]
+    for fit in fits:
+        np.testing.assert_allclose(fit.matrix, np.diag([2.5, 0.5]), atol=1e-4)
+
+
 def test_full_observation_is_the_truncated_decomposition():
     matrix = np.random.default_rng(6).standard_normal((8, 6))
     problem = rw.Completion.from_dense(matrix)
@@ -92,7 +164,8 @@ def test_noise_stops_at_its_level_and_held_out_error_finds_the_rank():
     path = chosen.state[0].path
     assert min(path, key=lambda fit: fit.holdout_rmse).rank == 3
     grown = rw.solve(noisy, rw.Greedy(holdout=0.1, refit=False), key=0)
-    assert (grown.state[0].path, grown.rank) == (path, path[-1].rank)
+    assert repr(grown.state[0].path) == repr(path[:-1])
+    assert (grown.rank, chosen.history["rank"][-1]) == (path[-2].rank, 3)
     assert (grown.result, grown.steps) == (RESULTS.holdout_stopped, chosen.steps - 1)
 
 

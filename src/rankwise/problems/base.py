@@ -97,15 +97,28 @@ class Problem(Plain, ABC):
         d1, d2 = self.shape
         return (d1 * d2 / self.energy()) ** 0.5 * ((self.values**2).sum()) ** 0.5
 
-    def split(self, fraction: float, key: Any) -> tuple[Self, Self]:
+    def distinct(self, symmetric: bool = False) -> int:
+        """How many observations differ in more than value; on a symmetric matrix mirrored ones are the same."""
+        del symmetric
+        return self.size
+
+    def with_mirrors(self, index: np.ndarray) -> np.ndarray:
+        """The indices given and those of the observations that say the same of a symmetric matrix."""
+        return index
+
+    def split(self, fraction: float, key: Any, symmetric: bool = False) -> tuple[Self, Self]:
         """Two problems, (kept, held out), the second with about `fraction` of the observations.
+
+        symmetric: what mirrors a held-out observation is held out too, for the matrix is known to be symmetric.
 
         Raises:
             ValueError: if the fraction is not inside (0, 1) or either side would be empty.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie strictly between 0 and 1, not {fraction}")
-        held = self.held_out(round(fraction * self.size), as_generator(key))
+        count = fraction * self.distinct(symmetric)
+        held = self.held_out(round(count), as_generator(key))
+        held = self.with_mirrors(held) if symmetric else held
         if held.size == 0 or held.size == self.size:
             raise ValueError(f"cannot hold out a fraction {fraction} of {self.size} observations")
         kept = np.setdiff1d(np.arange(self.size), held)

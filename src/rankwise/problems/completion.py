@@ -140,6 +140,19 @@ class Completion(Problem):
         pointer = np.arange(m + 1) * (2 * r)
         return scipy.sparse.csr_array((data.ravel(), columns.ravel(), pointer), shape=(m, (d1 + d2) * r))
 
+    def distinct(self, symmetric: bool = False) -> int:
+        """The number of entries, mirrored ones counted once if the matrix is symmetric."""
+        return len(np.unique(self._pairs())) if symmetric else self.size
+
+    def with_mirrors(self, index: np.ndarray) -> np.ndarray:
+        """The indices given and those of the mirrored entries."""
+        pairs = self._pairs()
+        return np.nonzero(np.isin(pairs, pairs[index]))[0]
+
+    def _pairs(self) -> np.ndarray:
+        """One number per entry, the same for (i, j) and (j, i)."""
+        return np.minimum(self.rows, self.cols) * max(self.shape) + np.maximum(self.rows, self.cols)
+
     def compiled(self) -> Problem:
         """The same problem as a mask and a target, cheapest where the whole matrix is formed anyway."""
         dtype = self.values.dtype

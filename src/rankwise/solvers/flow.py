@@ -121,9 +121,7 @@ class Flow(Solver):
         import jax.numpy as jnp
 
         until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
-        params, now, taken, stuck = self.integrate(
-            self.velocity, problem, state.params, state.time, until, state.floor
-        )
+        params, now, taken, stuck = self.integrate(self.velocity, problem, state.params, state.time, until, state.floor)
         return state._replace(
             params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
             stuck=state.stuck | stuck,

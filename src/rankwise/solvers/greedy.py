@@ -77,8 +77,8 @@ class Greedy(Solver):
     to a local minimum of l(left right^T) + ridge/2 (|left|_F^2 + |right|_F^2). The ridge equals the penalty
     ridge * |W|_*. Stops when the root mean square residual is at most tolerance * that of the values
     (`explained`), at most noise (`noise_level`), when the held-out error has not improved for `patience` ranks
-    (`holdout_stopped`: the best rank is refitted to all observations), or when another rank would have
-    as many parameters as there are observations (`underdetermined`, only without ridge).
+    (`holdout_stopped`: the best rank is refitted to all observations), or when another rank, the first excepted, would
+    have as many parameters as there are observations (`underdetermined`, only without ridge and if not all are seen).
 
     factorization: Deep(2) for left right^T (any width is ignored: the rank grows), Symmetric for Z Z^T; Deep(N) for
     deep GLRL, with inner="flow" only.
@@ -90,7 +90,8 @@ class Greedy(Solver):
     step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory; "flow" by the gradient flow of
     the layers from the saddle at scale `epsilon` until they are at rest, with JAX in float64: the exact trajectory.
     epsilon: the product of the new pair's layers at the start of a phase (gradient and flow).
-    inner_steps: the most steps per rank; None means 500 (newton) or 200,000 (gradient, flow).
+    inner_steps: the most steps of a fit; None means 500 (newton, up to three fits per rank) or 200,000 (gradient,
+    flow). A rank whose fit they cut short ends the growth (`inner_limit`), with newton only if it would not go on.
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
     refit: fit the rank of least held-out error again to all observations; without, the matrix stays the last grown.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
@@ -135,8 +136,8 @@ class Greedy(Solver):
                 raise ValueError(f"{name} must be finite and not negative, not {value}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
-        if self.inner == "flow" and self.epsilon == 0:
-            raise ValueError("epsilon must be positive with inner='flow': nothing moves from a saddle itself")
+        if self.inner != "newton" and self.epsilon == 0:
+            raise ValueError(f"epsilon must be positive with inner={self.inner!r}: nothing moves from a saddle itself")
 
     def _check_factorization(self) -> None:
         depth = self.factorization.depth if isinstance(self.factorization, Deep) else 0
@@ -172,7 +173,9 @@ class Greedy(Solver):
 
     def init(self, problem: Problem, key: Any) -> Growth:
         """The zero matrix, and the observations split if a held-out rank choice is asked for."""
-        kept, held = problem.split(self.holdout, as_generator(key)) if self.holdout else (problem, None)
+        kept, held = problem, None
+        if self.holdout:
+            kept, held = problem.split(self.holdout, as_generator(key), symmetric=self.symmetric)
         return self._assess(kept, held, (), LowRank.zeros(problem.shape, problem.dtype), 0)
 
     def step(self, problem: Problem, state: Growth) -> Growth:
@@ -196,7 +199,8 @@ class Greedy(Solver):
 
     def arrive(self, state: Growth, phase: Phase) -> Growth:
         """The state at the end of a phase."""
-        return self._assess(state.kept, state.held, state.path, phase.matrix, phase.steps, phase.time)
+        cut = phase.steps >= (self.inner_steps or INNER_STEPS[self.inner])
+        return self._assess(state.kept, state.held, state.path, phase.matrix, phase.steps, phase.time, cut)
 
     def outcome(self, problem: Problem, state: Growth) -> RESULTS:
         """Why to stop, or running."""
@@ -208,31 +212,31 @@ class Greedy(Solver):
 
     def matrix(self, state: Growth) -> LowRank:
         """The present matrix."""
-        return state.matrix
+        return state.matrix.astype(state.kept.dtype)
 
     def record(self, state: Growth) -> dict[str, float]:
         """rank, train_rmse, holdout_rmse (NaN if nothing is held out), leading, inner_steps, time of the last phase."""
         return {name: getattr(state.path[-1], name) for name in RankFit.__dataclass_fields__}
 
-    def _fit(self, state: Growth) -> tuple[LowRank, int, float]:
-        """The factors re-optimized with the leading pair appended, the steps, and the time if there is one."""
+    def _fit(self, state: Growth) -> tuple[LowRank, int, float, bool]:
+        """The factors re-optimized with the leading pair appended; steps, time if there is one, whether cut short."""
+        most = self.inner_steps or INNER_STEPS[self.inner]
         if self.inner == "flow":
             phase = self._flow(state, record=False)
-            return phase.matrix, phase.steps, phase.time
+            return phase.matrix, phase.steps, phase.time, phase.steps >= most
         if self.inner == "gradient":
-            descended = descend_factors(
+            matrix, steps = descend_factors(
                 state.kept, state.matrix, state.leading[1:], epsilon=self.epsilon,
                 step_size=self.inner_rate / max(state.path[0].leading, np.finfo(float).tiny),
-                ridge=self.ridge, max_steps=self.inner_steps or INNER_STEPS[self.inner], symmetric=self.symmetric,
+                ridge=self.ridge, max_steps=most, symmetric=self.symmetric,
             )  # fmt: skip
-            return (*descended, math.nan)
+            return matrix, steps, math.nan, steps >= most
         start = append_pair(state.kept, state.matrix, state.leading[1:], self.symmetric)
         fit = grow_factors(
             state.kept, start.left, start.right, state.leading[0], ridge=self.ridge,
-            tolerance=self._tolerance(state.kept), max_steps=self.inner_steps or INNER_STEPS["newton"],
-            symmetric=self.symmetric,
+            tolerance=self._tolerance(state.kept), max_steps=most, symmetric=self.symmetric,
         )  # fmt: skip
-        return LowRank(fit.left, fit.right), fit.steps, math.nan
+        return LowRank(fit.left, fit.right), fit.steps, math.nan, fit.outcome == "max_steps"
 
     def _flow(self, state: Growth, record: bool) -> Phase:
         """The gradient flow of the layers from the saddle, until the residual is explained or they are at rest."""
@@ -253,7 +257,9 @@ class Greedy(Solver):
         verdict = whole.verdict
         if verdict in (RESULTS.running, RESULTS.max_rank):
             verdict = RESULTS.holdout_stopped if best < state.matrix.rank else state.verdict
-        return replace(state, matrix=whole.matrix, leading=whole.leading, verdict=verdict, refitted=True)
+        last = replace(whole.path[-1], inner_steps=sum(fit.inner_steps for fit in whole.path))
+        path = (*state.path, last)
+        return replace(state, matrix=whole.matrix, leading=whole.leading, path=path, verdict=verdict, refitted=True)
 
     def _polish(self, state: Growth) -> Growth:
         """Once growth has stopped: the last fit, which was only as exact as growing needs, made exact."""
@@ -276,6 +282,7 @@ class Greedy(Solver):
         matrix: LowRank,
         inner_steps: int,
         time: float = math.nan,
+        cut: bool = False,
     ) -> Growth:
         """The state at a fitted matrix: errors, the direction to grow in, and whether to."""
         residual = kept.residual(matrix)
@@ -286,7 +293,11 @@ class Greedy(Solver):
             time,
         )  # fmt: skip
         path = (*path, here)
-        return Growth(matrix, kept, held, leading, path, self._verdict(kept, path))
+        verdict = self._verdict(kept, path)
+        hopeless = (RESULTS.stalled, RESULTS.underdetermined, *((RESULTS.running,) if self.inner != "newton" else ()))
+        return Growth(
+            matrix, kept, held, leading, path, RESULTS.inner_limit if cut and verdict in hopeless else verdict
+        )
 
     def _verdict(self, problem: Problem, path: tuple[RankFit, ...]) -> RESULTS:
         here, rank = path[-1], path[-1].rank
@@ -295,7 +306,7 @@ class Greedy(Solver):
         if not (math.isfinite(here.train_rmse) and math.isfinite(here.leading)):
             return RESULTS.non_finite
         if here.train_rmse <= self._tolerance(problem) * values:
-            return RESULTS.explained
+            return RESULTS.underdetermined if rank and self._too_few(problem, rank) else RESULTS.explained
         if self.noise is not None and here.train_rmse <= self.noise:
             return RESULTS.noise_level
         if here.leading <= max(RIDGE_SLACK * self.ridge, NO_DRIVE * path[0].leading):
@@ -308,8 +319,13 @@ class Greedy(Solver):
             return RESULTS.stalled
         if rank >= (self.max_rank or min(d1, d2)):
             return RESULTS.max_rank
-        parameters = degrees_of_freedom(rank + 1, (d1, d2), self.symmetric)
-        return RESULTS.underdetermined if not self.ridge and parameters >= problem.size else RESULTS.running
+        return RESULTS.underdetermined if rank and self._too_few(problem, rank + 1) else RESULTS.running
+
+    def _too_few(self, problem: Problem, rank: int) -> bool:
+        """Whether a rank has as many parameters as there are observations, and nothing else to tie them down."""
+        known = problem.distinct(self.symmetric)
+        every = degrees_of_freedom(min(problem.shape), problem.shape, self.symmetric)
+        return not self.ridge and every > known <= degrees_of_freedom(rank, problem.shape, self.symmetric)
 
     def _tolerance(self, problem: Problem) -> float:
         power = 0.5 if self.inner == "flow" else 0.65
@@ -328,7 +344,9 @@ def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tup
     if symmetric:
         descent = (descent + descent.T) / 2
     d1, d2 = problem.shape
-    if d1 * d2 <= DENSE_ENTRIES:
+    if not residual.any():
+        return 0.0, np.eye(d1, 1)[:, 0], np.eye(d2, 1)[:, 0]
+    if d1 * d2 <= DENSE_ENTRIES or min(d1, d2) < 2:
         full = descent.toarray() if scipy.sparse.issparse(descent) else descent
         if symmetric:
             values, vectors = np.linalg.eigh(full)
