@@ -119,7 +119,7 @@ def test_long_form(shell, matrix, tmp_path):
 def test_no_holes_copies_through(shell, tmp_path):
     (tmp_path / "t.csv").write_text('a,"b"\n1.50,2\n3,4')
     assert shell("complete", "t.csv") == 0
-    assert "no holes: nothing to do" in shell.out
+    assert "no holes in the numeric columns: nothing to do" in shell.out
     assert (tmp_path / "t.filled.csv").read_text() == 'a,"b"\n1.50,2\n3,4'
 
 
@@ -176,7 +176,7 @@ def test_a_constant_column_is_filled_with_its_constant(shell):
         ("1\n", 0, "no holes"),
         ("a,b\n1,1\n1,\n", 0, "1 of 1 holes filled"),
         (",\n", 2, "no observed cell"),
-        ("a,b\n,NA\nnull,\n", 2, "no observed cell"),
+        ("a,b\n,NA\nnull,\n", 2, "t.csv has no observed cell"),
         ("", 2, "t.csv is empty"),
         ("a,b\nx,y\n", 2, "no numeric column"),
         ("a,b\n1,2\n3\n", 2, "line 3 has 1 cell"),
@@ -217,7 +217,7 @@ def test_mistyped_numbers_are_told(shell, tmp_path):
 
 
 def test_one_huge_value_is_no_trouble(shell, tmp_path):
-    (tmp_path / "t.csv").write_text("1;2,5;\n;3,25;4\n5;6;7\n" * 3 + "5;1e308;7\n1;2,5;\n")
+    (tmp_path / "t.csv").write_text("1;2,5;\n;3,25;4\n5;6;7\n" * 3 + "5;1e307;7\n1;2,5;\n")
     assert shell("complete", "t.csv", "--method", "effects") == 0
     assert shell("complete", "t.csv", "--json") == 0
     assert json.loads(shell.out)["holes_filled"] == 7
@@ -232,7 +232,12 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
         (["no.csv"], "no.csv: No such file or directory"),
         (["no.xyz"], "unknown file ending '.xyz'"),
         (["t.csv", "-o", "o.cvs"], "unknown file ending '.cvs'; did you mean '.csv'"),
-        (["folder.csv"], "folder.csv: Is a directory"),
+        (["folder.csv"], "folder.csv is a folder, not a file"),
+        (["."], ". is a folder, not a file"),
+        ([""], "TABLE is an empty name"),
+        (["t.csv", "-o", ""], "-o takes a file name"),
+        (["t.csv", "--long", "name,kind,x0", "--no-header"], "--long needs the header"),
+        (["t.csv", "--long", 'name,"kind,x0'], "--long takes three column names"),
         (["t.csv", "-o", "no/o.csv"], "no/o.csv: the folder"),
         (["t.csv", "-o", "folder.csv"], "folder.csv is a folder, not a file"),
         (["t.csv", "-o", "t.csv"], "t.csv is the input itself; --force allows"),
@@ -319,6 +324,66 @@ def test_too_little_memory_is_told(shell, table, monkeypatch):
 
     monkeypatch.setattr("rankwise.estimators.complete", needs_too_much)
     assert shell.refuses("complete", table) == "rankwise: not enough memory: Unable to allocate 8 TiB"
+
+
+def test_errors_are_printed_in_both_units_where_the_columns_scales_differ(shell, matrix):
+    alike = np.vstack([matrix] * 4) + np.random.default_rng(1).normal(size=(48, 8))
+    for unit, lines in ((1.0, 0), (np.logspace(0, 3, 8), 1)):
+        np.save("t.npy", alike / np.nanstd(alike, axis=0) * unit)
+        assert shell("complete", "t.npy") == 0
+        assert shell.out.count("in column standard deviations, which the verdict compares: ") == lines
+        assert " ± " in shell.out.splitlines()[2]
+    made = shell.json("complete", "t.npy")
+    for guess in ("", "_error", "_column_means", "_effects"):
+        assert 0 < made[f"holdout_rmse{guess}_standardized"] < made[f"holdout_rmse{guess}"]
+
+
+def test_columns_with_holes_that_are_left_out_are_told(shell, tmp_path):
+    (tmp_path / "t.csv").write_text("n,a,share\nx,1,21%\ny,2,\n")
+    assert shell("complete", "t.csv") == 0
+    assert "There are no holes in the numeric columns: nothing to do." in shell.out
+    assert "note: column 'share' is left as it is, its holes too: '21%' in row 'x' is not a number" in shell.out
+
+
+def test_names_in_long_form_may_hold_commas(shell, tmp_path):
+    (tmp_path / "t.csv").write_text('"user,id",item,stars\na,p,1\na,q,2\nb,p,3\n')
+    assert shell("complete", "t.csv", "--long", '"user,id", item, stars') == 0
+    assert (tmp_path / "t.filled.csv").read_text().splitlines()[-1].startswith("b,q,")
+
+
+def test_devices_take_and_give_tables_without_an_ending(shell, table, tmp_path):
+    assert shell("complete", table, "-o", os.devnull) == 0
+    assert shell.out.splitlines()[-1].endswith(f"filled table: {os.devnull}")
+    assert shell("complete", "/dev/stdin", stdin=(tmp_path / table).read_bytes()) == 0
+    assert shell.out.startswith("name,kind,x0")
+    assert shell("complete", table, "-o", "/dev/stdout") == 0
+    assert shell.out.startswith("name,kind,x0")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_report_on_a_full_device_leaves_no_table(shell, table):
+    told = shell.refuses("complete", table, "-o", "o.csv", "--report", "/dev/full")
+    assert told == "rankwise: /dev/full: No space left on device"
+
+
+def test_numbers_near_the_end_of_doubles_are_refused(shell, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,1.7e308\n2,\n3,1.7e308\n")
+    assert "t.csv: the numbers in column 'b' are too large" in shell.refuses("complete", "t.csv")
+
+
+def test_long_labels_are_shortened(shell, tmp_path):
+    (tmp_path / "t.csv").write_text(f"n,a,b\n{'x' * 60},,\ny,1,2\nz,3,\n")
+    assert shell("complete", "t.csv") == 0
+    assert f": {'x' * 37}...\n" in shell.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows are text")
+def test_a_file_name_that_is_no_text_breaks_nothing(shell, table, tmp_path):
+    name = os.fsdecode(b"t\xff.csv")
+    (tmp_path / name).write_bytes((tmp_path / table).read_bytes())
+    made = shell.json("complete", name, "--report", os.fsdecode(b"p\xff.html"))
+    assert (made["name"], made["report"]) == ("t\\udcff.csv", "p\\udcff.html")
+    assert b"t\\udcff.csv" in (tmp_path / os.fsdecode(b"p\xff.html")).read_bytes()
 
 
 MUTATIONS = st.lists(

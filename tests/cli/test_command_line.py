@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from importlib.metadata import version
 
 import numpy as np
@@ -99,6 +100,9 @@ def test_solve_writes_its_record(shell, tmp_path):
         (["wrong.toml"], "wrong.toml: solver.ranks is not a key"),
         (["run.toml", "-o", "run.toml"], "run.toml is a file, not a folder"),
         (["run.toml", "-o", "no/folder"], "no/folder: the folder"),
+        (["run.toml", "-o", ""], "-o takes the name of a folder"),
+        (["noend"], "noend has no ending that the folder's name could leave out: name a folder with -o"),
+        (["blind.toml"], "blind.toml: track has 'heldout_loss', which needs problem.holdout above 0"),
     ],
 )
 def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
@@ -107,6 +111,8 @@ def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
     (tmp_path / "deep.toml").write_text("a = " + "[" * 5000)
     (tmp_path / "bytes.toml").write_bytes(bytes(range(128, 256)))
     (tmp_path / "wrong.toml").write_text(SPEC + "ranks = 3\n")
+    (tmp_path / "noend").write_text(SPEC)
+    (tmp_path / "blind.toml").write_text(SPEC.replace("effective_rank", "heldout_loss"))
     assert told in shell.refuses("solve", *words)
 
 
@@ -130,11 +136,45 @@ def names(folder):
 def test_a_full_standard_output_is_told_in_one_line(folder):
     for words, told in (
         (["list"], "No space left on device"),
+        (["complete", "t.npy", "-o", os.devnull, "--method", "means"], "standard output: No space left on device"),
         (["complete", "t.npy", "-o", "-", "--method", "means"], "standard output: No space left on device"),
     ):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([*COMMAND, *words], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
         assert (done.returncode, done.stderr) == (2, f"rankwise: {told}\n")
+
+
+def test_labels_that_the_console_lacks_are_printed_as_escapes(folder):
+    (folder / "t.csv").write_text("n,a,b\nmiß,,\ny,1,2\nz,3,\n", encoding="utf-8")
+    words = [*COMMAND, "complete", "t.csv", "-o", os.devnull]
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    (folder / "t.csv").unlink()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ": mi\\xdf\n" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the cache lies elsewhere on Windows")
+def test_a_cache_that_cannot_be_written_is_not_used(shell, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.TemporaryFile", full)
+        assert shell("list", "methods") == 0
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    assert shell("list", "methods") == 0
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "cache" / "rankwise")
+
+
+def test_warnings_of_a_failing_cache_are_not_shown(shell):
+    assert shell("list", "methods") == 0
+    warnings.warn("Error writing persistent compilation cache entry for 'jit_f': disk full", stacklevel=1)
 
 
 LIMITED = """

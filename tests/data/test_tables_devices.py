@@ -2,10 +2,12 @@
 
 import os
 import stat
+import threading
 
+import numpy as np
 import pytest
 
-from rankwise.data.tables import write_atomically
+from rankwise.data.tables import read_table, write_atomically, write_table, write_together
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -39,3 +41,30 @@ def test_a_folder_is_no_place_for_a_table(tmp_path):
         write_atomically(tmp_path, lambda file: file.write(b"new"))
     assert caught.value.filename == str(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_device_that_is_full_leaves_no_file_either(tmp_path):
+    def writer(file):
+        return file.write(b"new")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_together({tmp_path / "a": writer, "/dev/full": writer})
+    assert caught.value.filename == "/dev/full"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_and_written_without_an_ending(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    try:
+        threading.Timer(0.1, lambda: (os.write(end, b"a,b\n1,2\n3,\n"), os.close(end))).start()
+        table = read_table(pipe)
+        assert table.values.shape == (2, 2)
+        end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write_table(table, np.full((2, 2), 9.0), pipe)
+        assert os.read(end, 100) == b"a,b\n1,2\n3,9\n"
+    finally:
+        os.close(end)

@@ -288,8 +288,8 @@ def test_columns_that_may_hold_numbers_are_noted(tmp_path):
     table = round_trip(tmp_path / "t.parquet", tmp_path / "out.parquet")
     assert table.column_names == ("a",)
     assert table.notes == (
-        "column 'price' is left as it is: its type is decimal128(3, 2)",
-        "column 'none' is left as it is: its type is null",
+        "column 'price' is left as it is, its holes too: its type is decimal128(3, 2)",
+        "column 'none' is left as it is, its holes too: its type is null",
     )
     assert parquet.read_table(tmp_path / "out.parquet").drop(["a"]).equals(given.drop(["a"]))
 
@@ -298,3 +298,29 @@ def test_header_is_no_setting_of_a_parquet_file(tmp_path):
     parquet.write_table(pa.table({"a": [1.0]}), tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="only be set for a CSV or TSV table"):
         read_table(tmp_path / "t.parquet", header=True)
+
+
+def test_truth_values_have_nothing_to_fill(tmp_path):
+    given = np.array([[True, False], [False, True]])
+    np.save(tmp_path / "t.npy", given)
+    round_trip(tmp_path / "t.npy", tmp_path / "out.npy")
+    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "t.npy").read_bytes()
+
+
+@pytest.mark.parametrize(("given", "value"), [("stars", 2), (" stars", 1), ("when", 3)])
+def test_long_columns_are_found_by_name_or_but_for_blanks(tmp_path, given, value):
+    (tmp_path / "t.csv").write_text("user,item, stars,stars, when \nx,p,1,2,3\n")
+    assert read_table(tmp_path / "t.csv", long=("user", "item", given)).values == [[value]]
+
+
+def test_long_columns_alike_but_for_blanks_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("user,b ,b  \nx,1,2\n")
+    with pytest.raises(ValueError, match=r"^t\.csv has 2 columns named 'b'$"):
+        read_table(tmp_path / "t.csv", long=("user", "b", "b "))
+
+
+def test_long_form_needs_its_header_and_notes_the_decimal_comma(tmp_path):
+    (tmp_path / "t.csv").write_text("user;item;stars\na;x;1,5\na;y;\nb;x;2\n")
+    assert read_table(tmp_path / "t.csv", long=LONG).notes == ("the decimal sign is taken to be the comma",)
+    with pytest.raises(ValueError, match="long form needs the header"):
+        read_table(tmp_path / "t.csv", long=LONG, header=False)

@@ -60,3 +60,23 @@ def test_long_form_needs_a_label_in_every_line(tmp_path, line, axis):
     (tmp_path / "t.csv").write_text(f"u,i,r\na,x,1\n{line}\n")
     with pytest.raises(ValueError, match=rf"^t\.csv: line 3 has no {axis} label$"):
         read_table(tmp_path / "t.csv", long=("u", "i", "r"))
+
+
+@pytest.mark.parametrize("name", ["sample_id", "customer id", "userId", "ID", "user.ID", "timestamp", "No.", "nr", "#"])
+def test_whole_numbers_under_the_name_of_an_id_are_labels(tmp_path, name):
+    table = read(tmp_path, f"{name},a,b\n1518,1,2\n67422,,3\n86,4,5\n")
+    assert table.row_labels == ("1518", "67422", "86")
+    assert table.notes == (f"the numbers in column {name!r} are taken for row labels, not for data",)
+
+
+@pytest.mark.parametrize(
+    ("name", "third"), [("acid", "86"), ("humid", "86"), ("COVID", "86"), ("sample_id", "8.5"), ("sample_id", "1518")]
+)
+def test_other_numbers_stay_data(tmp_path, name, third):
+    assert read(tmp_path, f"{name},a,b\n1518,1,2\n67422,,3\n{third},4,5\n").column_names == (name, "a", "b")
+
+
+def test_labels_of_a_column_without_a_name_are_noted_as_the_first_column(tmp_path):
+    told = "the numbers in the first column are taken for row labels, not for data"
+    assert read(tmp_path, ",a\n7,5\n3,\n").notes == (told,)
+    assert read(tmp_path, "1,5,3\n2,,4\n3,2,2\n").notes == (told,)

@@ -42,6 +42,9 @@ def written(tmp_path, table, fill=7.25, name="out.csv", **settings):
         ("a,a,a\n1,2,3\n4,,6\n", "a,a,a\n1,2,3\n4,7.25,6\n"),
         ("1\r2\r3\r", "1\r2\r3\r"),
         ("a,b\n1e300,1e-300\n,2\n", "a,b\n1e300,1e-300\n7.25,2\n"),
+        ('a,b\n"1,5","2,1234"\n,3\n', 'a,b\n"1,5","2,1234"\n"7,25",3\n'),
+        ('a,b\n"1,234",2\n5,\n', 'a,b\n"1,234",2\n5,7.25\n'),
+        ('a,b,c\n"1,5","1,234,567",2\n,3,\n', 'a,b,c\n"1,5","1,234,567",2\n,3,7.25\n'),
     ],
 )
 def test_only_holes_change(tmp_path, text, filled):
@@ -176,3 +179,23 @@ def test_any_cells_come_back_letter_for_letter(tmp_path_factory, lines):
         return
     write_table(table, table.values, folder / "out.csv")
     assert (folder / "out.csv").read_bytes() == data
+
+
+def test_columns_left_out_with_holes_are_noted(tmp_path):
+    table = read(tmp_path, "n,a,share,ok\nx,1,21%,true\ny,2,,\nz,4,22%,false\n")
+    assert table.notes == (
+        "column 'share' is left as it is, its holes too: '21%' in row 'x' is not a number",
+        "column 'ok' is left as it is, its holes too: 'true' in row 'x' is not a number",
+    )
+
+
+def test_a_first_line_of_data_beside_words_is_noted(tmp_path):
+    told = "the first line is taken for data; --header if it names the columns"
+    assert read(tmp_path, "x,1,2\ny,3,\n").notes == (told,)
+    assert read(tmp_path, "x,1,2\ny,3,\n", header=False).notes == ()
+    assert read(tmp_path, "1.5,2\n3,\n").notes == ()
+
+
+def test_long_texts_are_shortened_in_messages(tmp_path):
+    with pytest.raises(ValueError, match=r"row 'y{37}\.\.\.', column 'b' is infinite"):
+        read(tmp_path, f"n,b\nx,2\n{'y' * 60},inf\n")

@@ -1,10 +1,15 @@
 """`complete`: recovery, honesty where there is nothing to recover, and tables at their edges."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import rankwise as rw
+from rankwise.estimators import record
+from rankwise.estimators.fitting import FULL_RANK, Task
+from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, remove_effects
 from rankwise.results import RESULTS
 
@@ -140,7 +145,7 @@ def test_nothing_to_do_and_nothing_to_learn():
     done = rw.complete(np.eye(3))
     np.testing.assert_array_equal(done.matrix, np.eye(3))
     assert done.method == "none"
-    with pytest.raises(ValueError, match="no observed cell"):
+    with pytest.raises(ValueError, match="the array has no observed cell"):
         rw.complete(np.full((3, 3), np.nan))
 
 
@@ -172,3 +177,108 @@ def test_row_effects_are_shrunk_to_nothing_when_there_are_none():
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         rw.complete(holed(LOW_RANK, 0.1), **arguments)
+
+
+def test_too_few_held_out_cells_claim_nothing_and_an_exact_fit_is_used_all_the_same():
+    exact = np.outer(np.arange(1, 11.0), np.arange(1, 7))
+    exact[2, 3] = np.nan
+    done = rw.complete(exact)
+    assert done.holdout.problem.size < 10
+    assert (done.method, done.rank, done.low_rank) == ("greedy", 1, False)
+    assert done.matrix[2, 3] == pytest.approx(12)
+    assert "too few held-out cells" in done.verdict
+    noisy = rw.complete(exact + 5 * RNG(0).standard_normal(exact.shape))
+    assert (noisy.method in ("means", "effects"), noisy.low_rank) == (True, False)
+
+
+def holdout_of(errors, baseline, scales=1.0):
+    problem = rw.Completion((len(errors), 1), np.arange(len(errors)), np.zeros(len(errors), int), 0 * errors)
+    return Holdout(problem, errors, baseline, baseline + 1, scales * np.ones(len(errors)))
+
+
+@pytest.mark.parametrize(("cells", "sure"), [(9, False), (10, True)])
+def test_structure_is_claimed_from_ten_cells_on(cells, sure):
+    assert holdout_of(np.linspace(0, 0.1, cells), np.ones(cells)).beaten() == sure
+
+
+def test_structure_is_claimed_beyond_the_quantile_of_t():
+    errors = np.zeros(10)
+    wins = np.sqrt(np.arange(10.0))  # gains 0..9: t = 4.5 / (3.03 / sqrt(10)) = 4.7
+    assert holdout_of(errors, wins).beaten()
+    losses = np.sqrt(np.arange(10.0) + 10)
+    assert not holdout_of(losses, np.sqrt(np.arange(10.0)[::-1] * 2 + 2)).beaten()
+
+
+def test_the_error_of_the_held_out_error_covers_it():
+    errors = RNG(0).standard_normal((2000, 50))
+    found = [holdout_of(one, one) for one in errors]
+    spread = np.mean([one.rmse_error(one.predicted) for one in found])
+    assert spread == pytest.approx(np.std([one.rmse(one.predicted) for one in found]), rel=0.1)
+    assert found[0].rmse_error(1e200 * errors[0]) == pytest.approx(1e200 * found[0].rmse_error(errors[0]))
+    assert holdout_of(np.ones(1), np.ones(1)).rmse_error(np.ones(1)) is None
+
+
+def test_a_rejected_low_rank_fit_keeps_its_error():
+    noise = holed(RNG(12).standard_normal((40, 8)) + 0.5 * LOW_RANK[:40, :8] / LOW_RANK[:40, :8].std(axis=0), 0.2)
+    made = next(
+        found for key in range(20) if (found := record.full(rw.complete(noise, key=key), "o", "c"))["rejected_rank"]
+    )
+    assert made["holdout_rmse_rejected"] > 0
+    assert not any(one["chosen"] for one in made["candidates"])
+    assert made["taken_instead"] in ("column means", "row and column effects")
+
+
+def test_units_matter_where_scales_differ_or_the_order_does():
+    assert rw.complete(holed(LOW_RANK, 0.2)).units_matter
+    assert not rw.complete(holed(RNG(3).standard_normal((80, 20)), 0.2)).units_matter
+
+
+def test_a_fit_of_full_rank_is_no_low_rank_structure():
+    task, better = Task("greedy", 0.1, 0, None, False, print), holdout_of(np.zeros(20), np.ones(20))
+    assert task._verdict(better, SimpleNamespace(rank=1)) == (False, FULL_RANK.format("column means"))
+
+
+def test_methods_that_cannot_be_run_are_refused_and_auto_falls_back():
+    few = [[1.0, 2.0], [3.0, np.nan]]
+    for method in ("greedy", "deep", "ratio"):
+        with pytest.raises(ValueError, match=f"method '{method}' cannot be run.*only 3 cells are observed"):
+            rw.complete(few, method=method)
+    assert rw.complete(few).method == "effects"
+
+
+def test_a_baseline_says_nothing_about_structure():
+    assert "No low-rank fit was asked for" in rw.complete(holed(LOW_RANK, 0.2), method="means").verdict
+
+
+def test_fewer_held_out_cells_than_asked_are_noted():
+    done = rw.complete(holed(LOW_RANK, 0.2), holdout=0.9, method="means")
+    assert done.warnings[0].startswith(f"{done.holdout.problem.size} of the ")
+
+
+def test_row_effects_that_shrank_to_nothing_are_not_named():
+    done = rw.complete(holed(RNG(11).standard_normal((400, 6)), 0.2), method="effects")
+    assert ("row effects" in done.scaling.sentence) == bool(done.scaling.effects.any())
+    rows = holed(RNG(4).standard_normal((50, 1)) + np.zeros((1, 12)) + 0.1 * RNG(5).standard_normal((50, 12)), 0.2)
+    assert "row effects removed" in rw.complete(rows, method="effects").scaling.sentence
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_numbers_whose_sums_overflow_are_refused_by_column(dtype):
+    table = holed(LOW_RANK, 0.2).astype(dtype)
+    table[:, 3] = np.finfo(dtype).max
+    with pytest.raises(ValueError, match=r"^the array: the numbers in column 'c4' are too large"):
+        rw.complete(table)
+    frozen = np.full((2, 2), np.finfo(dtype).max)
+    np.testing.assert_array_equal(rw.complete(frozen).matrix, frozen)
+
+
+def test_trained_methods_name_the_step_that_held_out_error_chose(monkeypatch):
+    monkeypatch.setattr("rankwise.estimators.trained.MAX_STEPS", 200)
+    done = rw.complete(holed(LOW_RANK[:20, :8], 0.2), method="deep")
+    assert done.result is RESULTS.holdout_step
+    assert done.result.successful
+
+
+def test_constant_tables_leave_nothing_to_train_on_and_say_so():
+    table = np.where(np.eye(30, 8) > 0, np.nan, 7.0)
+    assert any("nothing was left to train on" in one for one in rw.complete(table, method="deep").warnings)

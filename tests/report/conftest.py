@@ -48,6 +48,7 @@ def record() -> dict[str, Any]:
             "row": ["north", "middle"],
             "column": ["a", "c"],
             "rmse": 0.5,
+            "rmse_error": 0.02,
             "rmse_column_means": 2.0,
             "rmse_effects": 1.0,
             "count": 2,

@@ -48,7 +48,7 @@ def words(page: str) -> str:
 def test_headline(record: dict[str, Any]) -> None:
     text = words(render_completion(record))
     assert "Rank 1 of at most 3" in text
-    assert "Held-out RMSE 0.500 75 % less than column means (2.00)" in text
+    assert "Held-out RMSE 0.500 ± 0.020 50 % less than row and column effects (1.00)" in text
     assert "Observed 83.3 % 2 holes, 1 filled" in text
     assert "Why it stopped Noise level A further rank would follow noise." in text
     assert record["command"] in text
@@ -203,7 +203,7 @@ def test_error_figure_has_both_errors_the_rank_and_a_baseline(record: dict[str, 
 def test_tables_mark_what_was_chosen(record: dict[str, Any]) -> None:
     marked = re.findall(r'<tr class="marked">(.*?)</tr>', render_completion(record))
     assert [words(row).split() for row in marked] == [
-        ["this", "completion", "0.500", "25", "%"],
+        ["this", "completion", "0.500", "±", "0.020", "25", "%"],
         ["1", "0.100", "0.200", "20", "ms"],
         ["columns", "centred", "1", "0.400"],
     ]
@@ -259,3 +259,37 @@ def test_the_largest_page_stays_under_5_mb(record: dict[str, Any]) -> None:
 def test_degenerate_matrices_are_drawn(before: Any, after: Any, unpack: Any) -> None:
     page = render_completion({"before": before, "after": after})
     assert len(unpack(page)) == 2
+
+
+def test_errors_are_shown_in_both_units_where_these_matter(record: dict[str, Any]) -> None:
+    record["holdout"] |= {
+        "units_matter": True,
+        "rmse_standardized": 0.9,
+        "rmse_error_standardized": 0.01,
+        "rmse_column_means_standardized": 0.6,
+        "rmse_effects_standardized": 0.8,
+    }
+    text = words(render_completion(record))
+    assert "in column standard deviations 0.900, 50 % more than column means (0.600)" in text
+    assert "this completion 0.500 ± 0.020 25 % 0.900 ± 0.010 150 %" in text
+
+
+def test_a_rejected_fit_is_shown_and_no_candidate_marked(record: dict[str, Any]) -> None:
+    record["holdout"] |= {"rmse_rejected": 0.75, "rejected_rank": 3}
+    record["candidates"][1]["chosen"] = False
+    record["taken_instead"] = "column means"
+    text = words(render_completion(record))
+    assert "the low-rank fit that was not taken, of rank 3 0.750 37.5 %" in text
+    assert "none of them was taken; instead: column means" in text
+
+
+def test_a_spectrum_of_the_rank_alone_says_so(record: dict[str, Any], unpack: Any) -> None:
+    record.update(spectrum=[20.0, 0.5], rank=2)
+    page = render_completion(record)
+    assert "The fit has this rank and so no others." in words(page)
+    assert unpack(page)[4]["layout"]["annotations"][0]["xanchor"] == "right"
+
+
+def test_long_labels_of_what_stayed_empty_are_shortened(record: dict[str, Any]) -> None:
+    record["empty_rows"] = ["x" * 60]
+    assert f"1 row: {'x' * 37}... " in words(render_completion(record))

@@ -23,7 +23,7 @@ def instance(seed, dtype=np.float64, kappa=None, count=2000, min_degree=0):
 
 def report(name, **numbers):
     shown = (f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in numbers.items())
-    print(f"\n{name}: {', '.join(shown)}", end="")  # noqa: T201
+    print(f"\n{name}: {', '.join(shown)}", end="")
 
 
 def hidden_error(solution, truth, problem):

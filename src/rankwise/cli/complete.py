@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import json
 import math
 import os
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# Other names of the streams that "-" stands for.
+STANDARD_INPUT, STANDARD_OUTPUT = "/dev/stdin", "/dev/stdout"
 HELP = "Fill the holes of a table and say how far the result can be trusted."
 
 
@@ -41,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--long",
         metavar="ROW,COL,VALUE",
-        help="the table is in long form: one observation per line, in these columns",
+        help="the table is in long form: one observation per line, in these columns; "
+        "a name with a comma in it goes in quotes, as in a CSV file",
     )
     parser.add_argument(
         "--header",
@@ -62,17 +66,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, complete, write, print."""
-    from rankwise.data.tables import format_of, read_table, table_writer, write_together
+    from rankwise.data.tables import format_of, is_device, read_table, table_writer, write_together
     from rankwise.estimators import METHODS, complete, record
     from rankwise.registry import look_up
 
     look_up(options.method, METHODS, "method")
     if options.seed < 0:
         raise ValueError(f"--seed must be at least 0, not {options.seed}")
+    options.table = "-" if options.table == STANDARD_INPUT else options.table
+    _check_table(options)
     output = _default_output(options.table) if options.output is None else options.output
+    output = "-" if output == STANDARD_OUTPUT else output
     _check_places(options, output)
     for place in (options.table, output):
-        if place != "-":
+        if place != "-" and not is_device(place):
             format_of(place)
     table = read_table(options.table, long=_long(options.long), header=options.header, labels=options.labels)
     with _progress(options) as step:
@@ -85,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     if options.report:
         from rankwise.report import render_completion
 
-        page = render_completion(record.full(done, output, command)).encode()
+        page = render_completion(record.full(done, output, command)).encode(errors="backslashreplace")
         writers[options.report] = lambda file: file.write(page)
     write_together(writers)
     _print(record.summary(done, output, command), options, output)
@@ -93,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _default_output(table: str) -> str:
-    if table == "-":
+    from rankwise.data.tables import is_device
+
+    if table == "-" or is_device(table):
         return "-"
     path = Path(table)
     ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
@@ -103,14 +112,29 @@ def _default_output(table: str) -> str:
 def _long(given: str | None) -> tuple[str, str, str] | None:
     if given is None:
         return None
-    names = tuple(name.strip() for name in given.split(","))
-    if len(names) != 3 or not all(names):
+    try:
+        names = next(csv.reader([given], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        names = []
+    if len(names) != 3 or not all(name.strip() for name in names):
         raise ValueError(f"--long takes three column names, ROW,COL,VALUE, not {given!r}")
-    return names
+    return (names[0], names[1], names[2])
+
+
+def _check_table(options: argparse.Namespace) -> None:
+    """Refuse, before any work, a table that cannot be one, and settings that contradict one another."""
+    if not options.table:
+        raise ValueError("TABLE is an empty name: give a file, or - for standard input")
+    if options.table != "-" and Path(options.table).is_dir():
+        raise ValueError(f"{options.table} is a folder, not a file")
+    if options.long is not None and options.header is False:
+        raise ValueError("--long needs the header, which names its columns: leave --no-header out")
 
 
 def _check_places(options: argparse.Namespace, output: str) -> None:
     """Refuse, before any work, places that cannot or must not be written."""
+    if not output:
+        raise ValueError("-o takes a file name, or - for standard output")
     if options.report in ("", "-"):
         raise ValueError("--report takes a file name")
     for place in (output, options.report):
@@ -158,13 +182,25 @@ def _progress(options: argparse.Namespace) -> Iterator[Callable[[str], None]]:
 def _print(summary: dict[str, Any], options: argparse.Namespace, output: str) -> None:
     if options.quiet:
         return
-    stream = sys.stderr if output == "-" else sys.stdout
+    from rankwise.estimators.record import readable
+
+    report = options.report and readable(options.report)
+    stream, name = (sys.stderr, "standard error") if output == "-" else (sys.stdout, "standard output")
     if stream is None:
         return
-    text = (
-        _as_json(summary | {"report": options.report}) if options.json else "\n".join(_lines(summary, options.report))
-    )
-    print(text, file=stream)
+    text = _as_json(summary | {"report": report}) if options.json else "\n".join(_lines(summary, report))
+    with naming(name):
+        print(text, file=stream)
+        stream.flush()
+
+
+@contextlib.contextmanager
+def naming(stream: str) -> Iterator[None]:
+    """Let an OSError name the stream that could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), stream) from error
 
 
 def _as_json(summary: dict[str, Any]) -> str:
@@ -173,23 +209,34 @@ def _as_json(summary: dict[str, Any]) -> str:
     return json.dumps(finite, allow_nan=False)
 
 
+def _errors(summary: dict[str, Any], units: str, cells: str = "") -> str:
+    """The held-out errors of what was taken and of the other guesses, in units named by the ending of their keys."""
+    error, spread = summary[f"holdout_rmse{units}"], summary[f"holdout_rmse_error{units}"]
+    others = {"column means": "column_means", "row and column effects": "effects"}
+    if summary["rejected_rank"]:
+        others[f"the low-rank fit not taken, of rank {summary['rejected_rank']},"] = "rejected"
+    beside = ", ".join(f"{words} {summary[f'holdout_rmse_{key}{units}']:.4g}" for words, key in others.items())
+    return f"{error:.4g}" + (f" ± {spread:.2g}" if spread is not None else "") + f"{cells} ({beside})"
+
+
 def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
+    from rankwise.data.tables.base import shortened
+
     n, p = summary["shape"]
     filled = f"{summary['holes_filled']} of {summary['holes']} holes filled"
     yield f"{summary['name']}: {n} x {p}, {summary['observed_share']:.1%} observed, {filled}"
     yield f"method {summary['method']}, rank {summary['rank']}" + "".join(f"; {s}" for s in summary["preprocessing"])
     if summary["holdout_rmse"] is not None:
-        yield (
-            f"held-out RMSE {summary['holdout_rmse']:.4g} on {summary['holdout_count']} cells "
-            f"(column means {summary['holdout_rmse_column_means']:.4g}, "
-            f"row and column effects {summary['holdout_rmse_effects']:.4g})"
-        )
+        cells = f" on {summary['holdout_count']} cells"
+        yield f"held-out RMSE {_errors(summary, '', cells)}"
+        if summary["units_matter"]:
+            yield f"in column standard deviations, which the verdict compares: {_errors(summary, '_standardized')}"
     yield summary["verdict"]
     if summary["method"] != "none":
         yield f"stopped: {summary['result']['sentence']}"
     for kind in ("rows", "columns"):
         if names := summary[f"empty_{kind}"]:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            shown = ", ".join(map(shortened, names[:5])) + (", ..." if len(names) > 5 else "")
             kept = (
                 "filled with means" if summary["settings"]["fill_empty"] else "kept as holes; --fill-empty fills them"
             )

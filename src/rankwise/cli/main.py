@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
+import tempfile
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -42,11 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return _fail(f"unknown command {given[0]!r}{nearest(given[0], COMMANDS)}")
+    _print_any_name()
     try:
         with interruptible() as interrupt:
             status = _run(given, interrupt)
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with complete.naming("standard output"):
+                sys.stdout.flush()
         return status
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _fail(f"not enough memory: {error}" if str(error) else "not enough memory")
     except OSError as error:
-        if error.filename is None:
+        if error.filename in (None, "standard output"):
             _abandon_output()
         return _fail(_words(error))
 
@@ -87,12 +92,25 @@ def _run(given: list[str], interrupt: Interrupt) -> int:
     return options.run(options)
 
 
+def _print_any_name() -> None:
+    """Let names that the console's encoding lacks be printed as escapes, instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _keep_compiled_programs() -> None:
-    """Let JAX keep what it compiles in the user's cache folder (the setting is read when JAX is imported)."""
+    """Let JAX keep what it compiles in the user's cache folder (the setting is read when JAX is imported).
+
+    Where the folder fails later on, a program is compiled again, which is nothing to tell a user.
+    """
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = os.path.join(home, "rankwise")
     try:
         os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            trial.write(b"\0")
     except OSError:
         return  # No place to keep anything: every run compiles for itself.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)

@@ -29,6 +29,12 @@ def run(options: argparse.Namespace) -> int:
     from rankwise.spec import read_spec, record, write_record
 
     spec = read_spec(options.spec)
+    if "heldout_loss" in spec.arguments.get("track", []) and spec.heldout is None:
+        raise ValueError(f"{options.spec}: track has 'heldout_loss', which needs problem.holdout above 0")
+    if options.output is None and not Path(options.spec).suffix:
+        raise ValueError(f"{options.spec} has no ending that the folder's name could leave out: name a folder with -o")
+    if options.output == "":
+        raise ValueError("-o takes the name of a folder")
     folder = Path(options.output or Path(options.spec).with_suffix(""))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not a folder")

@@ -20,6 +20,8 @@ from rankwise.registry import look_up
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
 
+# Sums over a column and differences of its numbers stay below the largest double by at least this factor.
+ROOM = 4
 ONLY_EMPTY = "The only holes lie in rows or columns without any observed cell, about which nothing can be known."
 
 
@@ -30,7 +32,8 @@ class Completed:
     matrix: the filled (n, p) array; observed cells as they were (unless denoised), NaN where nothing can be known.
     frame: the same as the kind of object that was given (array, pandas or polars frame, ...).
     rank: of the low-rank part, 0 if there is none. method: what was used in the end; asked: what was asked for.
-    holdout_rmse and its kin: errors on observations that had no part in fitting or choosing; None with too few.
+    holdout_rmse and its kin: errors on observations that had no part in fitting, nor in choosing scaling, ridge, rank
+    and step; with method "auto" they decide between the low-rank fit and the two simple fillings. None with too few.
     model: the low-rank part, standardized as `scaling` says. outcome: everything else that was found on the way.
     empty_rows, empty_columns: labels of those without an observed cell, kept as holes unless asked otherwise.
     """
@@ -120,6 +123,16 @@ class Completed:
         return self.holdout and self.holdout.rmse(self.holdout.predicted, standardized=True)
 
     @property
+    def holdout_rmse_error(self) -> float | None:
+        """The standard error of `holdout_rmse`; None with a single held-out observation too."""
+        return self.holdout and self.holdout.rmse_error(self.holdout.predicted)
+
+    @property
+    def units_matter(self) -> bool:
+        """Whether errors in the table's units may tell another story than those in column standard deviations."""
+        return bool(self.holdout and self.scaling and self.holdout.units_matter(self.scaling))
+
+    @property
     def filled(self) -> int:
         """How many holes were filled."""
         return int(np.count_nonzero(np.isnan(self.table.values) & ~np.isnan(self.matrix)))
@@ -153,7 +166,8 @@ def complete(
 
     Raises:
         ValueError: on an unknown method (the nearest is named), a setting out of range, a table without observed
-            or without numeric cells, or infinite cells.
+            or without numeric cells, infinite cells, numbers so large that a column's sum overflows, or too few
+            observed cells for a method other than `auto`, `means` and `effects`.
     """
     look_up(method, METHODS, "method")
     if not 0 <= holdout < 1:
@@ -168,7 +182,9 @@ def complete(
     settings = {"method": method, "holdout": holdout, "seed": key, "max_rank": max_rank, "denoise": denoise}
     seen = ~np.isnan(table.values)
     if not seen.any():
-        raise ValueError("the table has no observed cell: nothing can be learned from it")
+        raise ValueError(f"{table.name} has no observed cell: nothing can be learned from it")
+    if denoise or not seen.all():
+        _refuse_overflow(table)
     rows, cols = np.nonzero(seen.any(axis=1))[0], np.nonzero(seen.any(axis=0))[0]
     task = Task(method, holdout, key, max_rank, denoise, progress or (lambda words: None))
     outcome = task.run(table.values[np.ix_(rows, cols)])
@@ -186,6 +202,16 @@ def complete(
         _unseen(table.column_names, cols),
         {**settings, "fill_empty": fill_empty}, time.perf_counter() - begun, outcome,
     )  # fmt: skip
+
+
+def _refuse_overflow(table: Table) -> None:
+    """Raise a ValueError naming the first column whose numbers are too large to be added up."""
+    limit = float(np.finfo(table.values.dtype).max) / ROOM
+    with np.errstate(over="ignore"):
+        sums = np.nansum(np.abs(table.values), axis=0, dtype=float)
+    if (sums > limit).any():
+        name = table.column_names[int(np.argmax(sums > limit))]
+        raise ValueError(f"{table.name}: the numbers in column {name!r} are too large to compute with: rescale it")
 
 
 def _unseen(labels: tuple[str, ...], seen: np.ndarray) -> tuple[str, ...]:

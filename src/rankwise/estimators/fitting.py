@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,10 +27,20 @@ METHODS: dict[str, str] = {
 # Fewer observations than this leave none to spare for an error estimate.
 LEAST_OBSERVED = 10
 
-NO_HOLES = "There are no holes: nothing to do."
+NO_HOLES = "There are no holes in the numeric columns: nothing to do."
 UNKNOWN = "No error estimate, so nothing can be said about low-rank structure."
-LOW_RANK = "Held-out cells are predicted better than by row and column effects: the table has low-rank structure."
-NO_STRUCTURE = "The data shows no low-rank structure: the completion is no better than {}."
+TOO_FEW = "There are too few held-out cells to tell whether the table has low-rank structure: {}."
+NOT_TRIED = "No low-rank fit was asked for, so nothing can be said about low-rank structure."
+LOW_RANK = "Held-out cells are predicted better than by {}: the table has low-rank structure."
+FULL_RANK = "Held-out cells are predicted better than by {}, but by a fit of full rank: no low-rank structure is shown."
+UNSURE = (
+    "The low-rank fit predicts held-out cells better than {} do, but it may be chance: it was used, and low-rank "
+    "structure is not shown."
+)
+NO_STRUCTURE = (
+    "The data shows no low-rank structure: a low-rank fit predicts held-out cells not clearly better than {} do."
+)
+NOTHING_LEFT = "nothing was left to train on: column means, and row effects if any, explain every cell"
 BASELINES = {"means": "column means", "effects": "row and column effects"}
 
 
@@ -98,20 +108,52 @@ class Task:
             kept, held = self._set_aside(problem)
         except ValueError as error:
             return self._without_estimate(problem, str(error))
+        warnings = self._fewer_than_asked(problem, held)
         means, effects = baseline(kept, "means"), baseline(kept, "effects")
         trial, refit, candidates, tried = self._fit(kept)
+        if self.method in trained.TRAINED and tried is None:
+            warnings = (*warnings, NOTHING_LEFT)
         report = Holdout.of(held, trial.predict(held), means.predict(held), effects.predict(held), means.scaling)
-        better, method = report.beaten(), self.method
-        if method == "auto":
-            method = "greedy" if better and trial.rank else report.better_baseline()
-            if method != "greedy":
-                report = replace(report, predicted=report.baseline(method))
-                refit = lambda whole: baseline(whole, method)  # noqa: E731
+        method = self._taken(report, trial)
+        if method != self.method and method in BASELINES:
+            report = report.without_low_rank(method, trial.rank)
+            refit = lambda whole: baseline(whole, method)  # noqa: E731
         self.step("refit on all observed cells")
         final = refit(problem)
-        low_rank = better and final.rank > 0
-        verdict = LOW_RANK if low_rank else NO_STRUCTURE.format(BASELINES[report.better_baseline()])
-        return Outcome(final.values(), method, verdict, final.result, final, report, candidates, (), low_rank, tried)
+        low_rank, verdict = self._verdict(report, final)
+        return Outcome(
+            final.values(), method, verdict, final.result, final, report, candidates, warnings, low_rank, tried
+        )
+
+    def _taken(self, report: Holdout, trial: Fitted) -> str:
+        """The method asked for; for `auto`, greedy or the better of the simple fillings."""
+        if self.method != "auto":
+            return self.method
+        # What is used is the likelier guess; what is claimed (see `_verdict`) must be surer.
+        exact = trial.result is RESULTS.explained and report.exact()
+        return "greedy" if trial.rank and (exact or report.ahead()) else report.better_baseline()
+
+    def _verdict(self, report: Holdout, final: Fitted) -> tuple[bool, str]:
+        """Whether the held-out cells show low-rank structure, and the sentence on it."""
+        if self.method in BASELINES:
+            return False, NOT_TRIED
+        if not report.tells():
+            return False, TOO_FEW.format(report.problem.size)
+        beaten = report.beaten() and final.rank > 0
+        low_rank = beaten and final.rank < min(report.problem.shape)
+        preferred = self.method == "auto" and final.rank > 0
+        words = LOW_RANK if low_rank else FULL_RANK if beaten else UNSURE if preferred else NO_STRUCTURE
+        return low_rank, words.format(BASELINES[report.better_baseline()])
+
+    def _fewer_than_asked(self, problem: Completion, held: Completion) -> tuple[str, ...]:
+        """A sentence where fewer cells could be held out than the share asked for."""
+        asked = round(self.holdout * problem.size)
+        if held.size >= asked:
+            return ()
+        return (
+            f"{held.size} of the {asked} cells asked for could be held out: every row and column keeps at least half "
+            "of its observed cells",
+        )
 
     def _set_aside(self, problem: Completion) -> tuple[Completion, Completion]:
         if self.holdout == 0:
@@ -121,6 +163,8 @@ class Task:
         return problem.split(self.holdout, as_generator(self.key))
 
     def _without_estimate(self, problem: Completion, why: str) -> Outcome:
+        if self.method not in ("auto", *BASELINES):
+            raise ValueError(f"method {self.method!r} cannot be run, since it chooses by held-out error: {why}")
         method = self.method if self.method in BASELINES else "effects"
         final = baseline(problem, method)
         warnings = [f"no error estimate: {why}"]
@@ -151,7 +195,7 @@ class Task:
         def train(whole: Completion) -> Fitted:
             made = scaling(whole)
             model = trained.train(made.standardize(whole), self.method, self.key, steps, self._training)
-            return Fitted(made, model, chosen_by_holdout(model.result))
+            return Fitted(made, model, chosen_by_holdout(model.result, RESULTS.holdout_step))
 
         return train(kept), train, candidates, (times, errors)
 
@@ -162,7 +206,7 @@ class Task:
 def greedy(problem: Completion, candidate: Candidate, key: int) -> Fitted:
     """A greedy candidate fitted to all observations of a problem."""
     scaling, model = fit(problem, candidate, key)
-    return Fitted(scaling, model, chosen_by_holdout(model.result))
+    return Fitted(scaling, model, chosen_by_holdout(model.result, RESULTS.holdout_stopped))
 
 
 def baseline(problem: Completion, method: str) -> Fitted:
@@ -170,6 +214,6 @@ def baseline(problem: Completion, method: str) -> Fitted:
     return Fitted(SCALINGS["centred" if method == "means" else "effects"](problem))
 
 
-def chosen_by_holdout(result: RESULTS) -> RESULTS:
-    """A limit that held-out error has set is reported as such."""
-    return RESULTS.holdout_stopped if result in (RESULTS.max_rank, RESULTS.max_steps) else result
+def chosen_by_holdout(result: RESULTS, chosen: RESULTS) -> RESULTS:
+    """The reason for a stop; a limit that held-out error has set is reported as the one in `chosen`."""
+    return chosen if result in (RESULTS.max_rank, RESULTS.max_steps) else result

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 
 from rankwise.estimators.completing import Completed
+from rankwise.estimators.fitting import BASELINES
 from rankwise.lowrank import singular_values
 
 # The page shows at most so many rows and columns of a matrix, and so many held-out points.
 SHOWN = 200
 POINTS = 5000
 SPECTRUM = 60
+# Names of held-out errors, and the predictions of a `Holdout` that they are of.
+GUESSES = {
+    "rmse": "predicted",
+    "rmse_column_means": "column_means",
+    "rmse_effects": "effects",
+    "rmse_rejected": "rejected",
+}
 
 
 def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
@@ -22,8 +30,8 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
     n, p = done.matrix.shape
     seen = int(np.count_nonzero(~np.isnan(done.table.values)))
     return {
-        "name": done.table.name,
-        "command": command,
+        "name": readable(done.table.name),
+        "command": readable(command),
         "version": version("rankwise"),
         "shape": [n, p],
         "observed": seen,
@@ -35,10 +43,9 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "low_rank": done.low_rank,
         "verdict": done.verdict,
         "result": {"name": done.result.name, "sentence": done.result.value},
-        "holdout_rmse": done.holdout_rmse,
-        "holdout_rmse_column_means": done.holdout_rmse_column_means,
-        "holdout_rmse_effects": done.holdout_rmse_effects,
-        "holdout_rmse_standardized": done.holdout_rmse_standardized,
+        **{f"holdout_{name}": error for name, error in _errors(done).items()},
+        "units_matter": done.units_matter,
+        "rejected_rank": done.holdout and done.holdout.rejected_rank,
         "holdout_count": done.holdout.problem.size if done.holdout else 0,
         "preprocessing": [done.scaling.sentence] if done.scaling else [],
         "empty_rows": list(done.empty_rows),
@@ -46,8 +53,25 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "warnings": [*done.table.notes, *done.warnings],
         "settings": done.settings,
         "seconds": done.seconds,
-        "output": output,
+        "output": readable(output),
     }
+
+
+def readable(name: str) -> str:
+    """A name with what is no text in it, as in file names of another encoding, as escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _errors(done: Completed) -> dict[str, float | None]:
+    """The held-out errors of every guess, in the table's units and in column standard deviations."""
+    held = done.holdout
+    errors: dict[str, float | None] = {}
+    for units, standardized in (("", False), ("_standardized", True)):
+        for name, guess in GUESSES.items():
+            predicted = held and getattr(held, guess)
+            errors[name + units] = held.rmse(predicted, standardized) if held and predicted is not None else None
+        errors["rmse_error" + units] = held and held.rmse_error(held.predicted, standardized)
+    return errors
 
 
 def full(done: Completed, output: str, command: str) -> dict[str, Any]:
@@ -65,9 +89,15 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
         "path_baselines": _path_baselines(done),
         "holdout": _holdout(done),
         "candidates": [
-            {"name": one.sentence, "validation_rmse": one.error, "rank": one.rank, "chosen": i == 0}
+            {
+                "name": one.sentence,
+                "validation_rmse": one.error,
+                "rank": one.rank,
+                "chosen": i == 0 and done.method == "greedy",
+            }
             for i, one in enumerate(done.candidates)
         ],
+        "taken_instead": _taken_instead(done),
     }
     if len(rows) < done.matrix.shape[0] or len(cols) < done.matrix.shape[1]:
         record |= {"shown_rows": rows.tolist(), "shown_cols": cols.tolist()}
@@ -108,6 +138,13 @@ def _path_baselines(done: Completed) -> dict[str, float]:
     return {names[one.scaling]: one.path[0].holdout_rmse for one in done.candidates if one.scaling in names}
 
 
+def _taken_instead(done: Completed) -> str | None:
+    """What was taken where none of the candidates was."""
+    if not done.candidates or done.method == "greedy":
+        return None
+    return BASELINES.get(done.method, f"method {done.method}, with the scaling of the first")
+
+
 def _holdout(done: Completed) -> dict[str, Any] | None:
     if done.holdout is None:
         return None
@@ -120,8 +157,8 @@ def _holdout(done: Completed) -> dict[str, Any] | None:
         "predicted": done.holdout.predicted[pick].astype(float).tolist(),
         "row": [done.table.row_labels[rows[i]] for i in held.rows[pick]],
         "column": [done.table.column_names[columns[j]] for j in held.cols[pick]],
-        "rmse": done.holdout_rmse,
-        "rmse_column_means": done.holdout_rmse_column_means,
-        "rmse_effects": done.holdout_rmse_effects,
+        **_errors(done),
+        "units_matter": done.units_matter,
+        "rejected_rank": done.holdout.rejected_rank,
         "count": held.size,
     }

@@ -76,7 +76,7 @@ def remove_effects(problem: Completion, rounds: int = 20) -> Scaling:
         effects = _shrunk_means(z - shift[cols], rows, row_count)
         shift = _column_average(problem, z - effects[rows])
     shift = np.where(columns.scales > 0, shift, 0.0)
-    sentence = columns.sentence + "; row effects removed"
+    sentence = columns.sentence + ("; row effects removed" if effects.any() else "")
     return Scaling(columns.means + columns.scales * shift, columns.scales, effects, sentence)
 
 

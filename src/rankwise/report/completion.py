@@ -23,9 +23,11 @@ def render_completion(record: Record) -> str:
     observed_share, holes, holes_filled, empty_rows, empty_columns; before and after (nested lists, null for a
     hole, thinned by the caller to 300 x 300 with `shown_indices`, the positions then in shown_rows and
     shown_cols), row_labels, column_names; rank, low_rank, verdict, result {name, sentence}, warnings,
-    preprocessing (sentences), candidates [{name, rank, validation_rmse, chosen}], spectrum,
-    path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both in standardized
-    units, holdout {actual, predicted, row, column, rmse, rmse_column_means, rmse_effects}, in the table's.
+    preprocessing (sentences), candidates [{name, rank, validation_rmse, chosen}] and taken_instead, in words, where
+    none was chosen, spectrum, path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
+    in standardized units, holdout {actual, predicted, row, column, rmse, rmse_error, rmse_column_means, rmse_effects,
+    rmse_rejected}, in the table's, with units_matter the errors also in column standard deviations, their names then
+    ending in _standardized, and rejected_rank.
 
     Raises ValueError when fields contradict one another (matrices or labels of different lengths),
     ImportError when jinja2 or plotly is missing.
@@ -115,11 +117,11 @@ def _preparation(record: Record) -> Section | None:
     if record.get("preprocessing"):
         blocks.append(Bullets([str(sentence) for sentence in record["preprocessing"]]))
     if record.get("candidates"):
-        blocks.append(_candidates(record["candidates"]))
+        blocks.append(_candidates(record["candidates"], record.get("taken_instead")))
     return Section("What was done to the data", blocks) if blocks else None
 
 
-def _candidates(candidates: list[Record]) -> Table:
+def _candidates(candidates: list[Record], instead: str | None) -> Table:
     rows = [
         [str(entry.get("name") or "–"), count(entry.get("rank")), significant(entry.get("validation_rmse"))]
         for entry in candidates
@@ -128,6 +130,8 @@ def _candidates(candidates: list[Record]) -> Table:
     caption = "Tried, and judged on entries set aside for the choice"
     if marked is not None:
         caption += "; the marked one was taken"
+    elif instead:
+        caption += f"; none of them was taken; instead: {instead}"
     return Table(caption, ["preparation", "rank", "validation RMSE"], rows, marked)
 
 

@@ -11,6 +11,7 @@ from .wording import finite
 
 ACCENT, MUTED, INK, GRID = "var(--accent)", "var(--muted)", "var(--ink)", "var(--grid)"
 UNDER_LEGEND = {"l": 8, "r": 8, "t": 64, "b": 8}
+UNDER_TWO_LINES = {**UNDER_LEGEND, "t": 90}  # of a legend, in half the page's width
 # Three names do not fit beside one another on a phone: there the legend goes to the bottom.
 NARROW = {
     "legend.yref": "container",
@@ -80,7 +81,7 @@ def spectrum(values: Sequence[float], rank: int | None) -> dict[str, Any]:
         "xaxis": {"title": axis_title("position"), "range": [0, len(values) + 1], **_whole(len(values))},
         "yaxis": {"title": axis_title("singular value"), **_log_axis([y for _, y in points])},
     }
-    marks = _rank_line(chosen + 0.5, f"rank {chosen}") if rank is not None else {}
+    marks = {} if rank is None else _rank_line(chosen + 0.5, f"rank {chosen}", 2 * chosen > len(values))
     return {
         "data": [trace for trace in traces if trace["x"]],
         "layout": layout(margin=UNDER_LEGEND, **axes, **marks),
@@ -116,8 +117,8 @@ def error_by_rank(path: Sequence[Mapping[str, Any]], rank: int | None, baselines
         },
         "yaxis": {"title": axis_title("root mean square error"), **_error_axis(errors)},
     }
-    marks = _rank_line(rank, f"rank {rank}") if rank is not None else {}
-    return {"data": traces, "layout": layout(margin=UNDER_LEGEND, **axes, **marks), "narrow": NARROW}
+    marks = {} if rank is None else _rank_line(rank, f"rank {rank}", 2 * rank > first + last)
+    return {"data": traces, "layout": layout(margin=UNDER_TWO_LINES, **axes, **marks), "narrow": NARROW}
 
 
 def predicted_scatter(
@@ -231,8 +232,8 @@ def _log_axis(values: Sequence[float]) -> dict[str, Any]:
     return {"type": "log", "exponentformat": "power"}
 
 
-def _rank_line(position: float, words: str) -> dict[str, Any]:
-    """A vertical line over the whole height with its words at the top."""
+def _rank_line(position: float, words: str, words_before: bool) -> dict[str, Any]:
+    """A vertical line over the whole height with its words at the top, before it or after it."""
     line = {"color": "var(--accent)", "width": 1, "dash": "dot"}
     shape = {"type": "line", "x0": position, "x1": position, "yref": "paper", "y0": 0, "y1": 1, "line": line}
     note = {
@@ -241,7 +242,10 @@ def _rank_line(position: float, words: str) -> dict[str, Any]:
         "y": 1,
         "text": words,
         "showarrow": False,
-        "xanchor": "left",
+        "xanchor": "right" if words_before else "left",
+        "xshift": -5 if words_before else 5,
         "yanchor": "top",
+        "font": {"color": ACCENT, "size": 12},
+        "bgcolor": "var(--surface)",  # level lines shall not strike the words out
     }
-    return {"shapes": [shape], "annotations": [{**note, "xshift": 5, "font": {"color": ACCENT, "size": 12}}]}
+    return {"shapes": [shape], "annotations": [note]}

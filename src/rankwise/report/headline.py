@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .blocks import Block, Card, Cards, Section, Text
-from .held_out import compared
+from .held_out import STANDARDIZED, better_guess, compared, with_spread
 from .wording import count, finite, percent, plural, seconds, significant
 
 Record = Mapping[str, Any]
@@ -53,10 +53,17 @@ def _error_card(record: Record) -> Card | None:
     holdout = record.get("holdout") or {}
     if finite(holdout.get("rmse")) is None:
         return None
-    means = holdout.get("rmse_column_means")
-    beside = compared(holdout["rmse"], means)
-    note = f"{beside} column means ({significant(means)})" if beside else ""
-    return Card("Held-out RMSE", significant(holdout["rmse"]), note)
+    note = _beside(holdout, "")
+    if holdout.get("units_matter") and (other := _beside(holdout, STANDARDIZED)):
+        note += f"; in column standard deviations {significant(holdout['rmse' + STANDARDIZED])}, {other}"
+    return Card("Held-out RMSE", with_spread(holdout["rmse"], holdout.get("rmse_error")), note)
+
+
+def _beside(holdout: Record, units: str) -> str:
+    """The error beside that of the better simple filling, in words."""
+    best = better_guess(holdout, units)
+    beside = best and compared(holdout.get("rmse" + units), best[1])
+    return f"{beside} {best[0]} ({significant(best[1])})" if best and beside else ""
 
 
 def _share_card(record: Record) -> Card | None:

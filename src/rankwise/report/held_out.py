@@ -14,9 +14,13 @@ MOST_POINTS = 2000
 
 GUESSES = {
     "rmse": "this completion",
+    "rmse_rejected": "the low-rank fit that was not taken",
     "rmse_effects": "row and column effects",
     "rmse_column_means": "column means",
 }
+# The ending of the names of errors in column standard deviations.
+STANDARDIZED = "_standardized"
+ROUNDING = 1e-6  # errors this near to one another are the same
 
 
 class Entry(NamedTuple):
@@ -40,7 +44,7 @@ def compared(error: object, reference: object) -> str:
     ours, theirs = finite(error), finite(reference)
     if ours is None or theirs is None or theirs <= 0:
         return ""
-    if ours == theirs:
+    if abs(ours - theirs) <= ROUNDING * theirs:
         return "the same as"
     return f"{percent(1 - ours / theirs)} less than" if ours < theirs else f"{percent(ours / theirs - 1)} more than"
 
@@ -50,13 +54,38 @@ def error_table(holdout: Mapping[str, Any]) -> Table | None:
     errors = {key: error for key in GUESSES if (error := finite(holdout.get(key))) is not None}
     if not errors:
         return None
-    means = errors.get("rmse_column_means")
-    rows = [
-        [GUESSES[key], significant(error), percent(error / means) if means else "–"] for key, error in errors.items()
-    ]
+    rows = [[_guess(key, holdout), *_error_cells(holdout, key, "")] for key in errors]
     caption = "Root mean square error (RMSE) at the held-out entries, in the table's own units"
     head = ["filled by", "RMSE", "against column means"]
+    if holdout.get("units_matter"):
+        rows = [[*row, *_error_cells(holdout, key, STANDARDIZED)] for row, key in zip(rows, errors, strict=True)]
+        caption += " and in column standard deviations (SDs), which the verdict compares"
+        head += ["RMSE in column SDs", "against column means"]
     return Table(caption, head, rows, marked=0 if "rmse" in errors else None)
+
+
+def better_guess(holdout: Mapping[str, Any], units: str = "") -> tuple[str, float] | None:
+    """The simple filling of less held-out error, and that error, in units named by the ending of the errors' names."""
+    effects, means = (finite(holdout.get(key + units)) for key in ("rmse_effects", "rmse_column_means"))
+    if effects is not None and (means is None or effects < means * (1 - ROUNDING)):
+        return GUESSES["rmse_effects"], effects
+    return None if means is None else (GUESSES["rmse_column_means"], means)
+
+
+def with_spread(error: object, spread: object) -> str:
+    """An error with its standard error, where that is known."""
+    return significant(error) + (f" ± {significant(spread, 2)}" if finite(spread) is not None else "")
+
+
+def _guess(key: str, holdout: Mapping[str, Any]) -> str:
+    rank = finite(holdout.get("rejected_rank")) if key == "rmse_rejected" else None
+    return GUESSES[key] + (f", of rank {count(rank)}" if rank else "")
+
+
+def _error_cells(holdout: Mapping[str, Any], key: str, units: str) -> list[str]:
+    error, means = finite(holdout.get(key + units)), finite(holdout.get("rmse_column_means" + units))
+    spread = holdout.get("rmse_error" + units) if key == "rmse" else None
+    return [with_spread(error, spread), percent(error / means) if error is not None and means else "–"]
 
 
 def scatter_figure(holdout: Mapping[str, Any], view: MatrixView | None, names: Sequence[Any] | None) -> Figure | None:

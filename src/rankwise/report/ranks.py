@@ -45,7 +45,9 @@ def spectrum_figure(record: Record) -> Figure | None:
     if largest <= 0:
         return None
     caption = "Singular values of the completed, standardized matrix, on a log scale."
-    if rank:
+    if rank and len(values) <= rank:
+        caption += " The fit has this rank and so no others."
+    elif rank:
         share = sum((value / largest) ** 2 for value in values[:rank])
         share /= sum((value / largest) ** 2 for value in values)
         subject = "The first one carries" if rank == 1 else f"The first {rank} carry"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+# So many characters of a name are shown in a list.
+LONGEST = 40
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -68,7 +70,12 @@ def plural(number: object, one: str, many: str | None = None) -> str:
     return f"{count(number)} {one if finite(number) == 1 else many or one + 's'}"
 
 
+def shortened(name: str) -> str:
+    """A name of at most `LONGEST` characters."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 3] + "..."
+
+
 def listing(names: Sequence[object], limit: int = 40) -> str:
-    """Names separated by commas, and how many more there are beyond the limit."""
-    shown = ", ".join(str(name) for name in names[:limit])
+    """Names, those of more than `LONGEST` characters shortened, and how many more there are beyond the limit."""
+    shown = ", ".join(shortened(str(name)) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"

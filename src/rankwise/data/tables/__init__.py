@@ -11,7 +11,7 @@ import numpy as np
 
 from rankwise.data.tables.arrays import Matrix, from_array, read_matrix, write_matrix
 from rankwise.data.tables.arrow import read_arrow
-from rankwise.data.tables.atomic import Writer, write_atomically, write_together
+from rankwise.data.tables.atomic import Writer, is_device, write_atomically, write_together
 from rankwise.data.tables.base import Table
 from rankwise.data.tables.frames import Frame, from_frame, is_frame
 from rankwise.data.tables.long import long_from_arrow, long_from_text
@@ -49,6 +49,7 @@ __all__ = [
     "Table",
     "fill_like",
     "format_of",
+    "is_device",
     "read_table",
     "table_from",
     "table_writer",
@@ -79,7 +80,8 @@ def read_table(
     header: bool | None = None,
     labels: bool | None = None,
 ) -> Table:
-    """The table in a file; "-" is standard input, whose format its first bytes tell unless `format` does.
+    """The table in a file; "-" is standard input. Its format, and that of a pipe or device, is told by the first bytes
+    unless `format` does.
 
     long: the names of the row, column and value columns of a table in long form. header: whether a text table's first
     line is names; labels: whether the first column of a table is (None: found out, see
@@ -90,14 +92,18 @@ def read_table(
         OSError: if the file cannot be read.
     """
     piped = str(path) == "-"
-    kind = format or (None if piped else format_of(path))
+    kind = format or (None if piped or is_device(path) else format_of(path))
     name = "standard input" if piped else Path(path).name
     data = _standard_input() if piped else Path(path).read_bytes()
     kind = kind or _kind_of(data)
     look_up(kind, dict.fromkeys(FORMATS.values()), "format")
-    if header is not None and (long is not None or kind not in TEXTS):
+    if header is not None and kind not in TEXTS:
         raise ValueError(f"a header can only be set for a CSV or TSV table, which {name} is not")
-    if labels is not None and (long is not None or kind in MATRICES):
+    if long is not None and header is False:
+        raise ValueError(f"{name}: long form needs the header, which names its columns")
+    if labels is not None and long is not None:
+        raise ValueError("labels cannot be set for a table in long form, whose columns are named")
+    if labels is not None and kind in MATRICES:
         raise ValueError(f"labels can only be set for a table with named columns, which {name} is not")
     if kind in MATRICES:
         if long is not None:
@@ -131,7 +137,8 @@ def write_table(
 ) -> None:
     """Write a table with its holes filled; "-" is standard output. A file is written whole or not at all.
 
-    The format is that of the ending, or of the table. Observed cells come back as they were unless `denoise`.
+    The format is that of the ending, or, for standard output, a pipe or a device, that of the table. Observed
+    cells come back as they were unless `denoise`.
 
     Raises:
         ValueError: on an unknown ending, or a shape that is not the table's.
@@ -151,7 +158,7 @@ def table_writer(
     """What `write_table` puts into the file, for `write_together`."""
     changes = table.filled(filled, denoise)
     source = table.source
-    kind = format or (source.format if str(path) == "-" else format_of(path))
+    kind = format or (source.format if str(path) == "-" or is_device(path) else format_of(path))
 
     def write(file: BinaryIO) -> None:
         if kind == source.format:

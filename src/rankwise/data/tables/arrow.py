@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.base import Filled, Source, Table, make_table
-from rankwise.data.tables.guess import choose_labels
+from rankwise.data.tables.guess import choose_labels, first_notes, left_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +70,19 @@ def from_arrow(table: Any, name: str, format: str, labels: bool | None = None) -
     first = None if index or 0 not in numeric else numbers_of(table.column(0)).tolist()
     label, notes = choose_labels(table.column_names, first, words, labels)
     numeric = tuple(j for j in numeric if j != label)
-    notes += tuple(left_out(fields[j][1].name, fields[j][1].type) for j in odd if j != label)
+    notes += first_notes(
+        [
+            left_out(fields[j][1].name, f"its type is {fields[j][1].type}", holes=bool(table.column(j).null_count))
+            for j in sorted((*odd, *words))
+            if j != label and (j in odd or table.column(j).null_count) and fields[j][1].name not in index
+        ]
+    )
     rows = tuple(str(x) for x in table.column(label).to_pylist()) if label is not None else None
     columns = [numbers_of(table.column(j)) for j in numeric]
     single = bool(columns) and all(column.dtype == np.float32 for column in columns)
     values = np.column_stack(columns).astype(np.float32 if single else np.float64) if columns else np.zeros((1, 0))
     names = tuple(str(table.schema.field(j).name) for j in numeric)
     return make_table(values, rows, names, Arrow(table, numeric, format), name, notes)
-
-
-def left_out(name: str, kind: Any) -> str:
-    """The sentence on a column that may hold numbers, but in a type that is none of numbers."""
-    return f"column {name!r} is left as it is: its type is {kind}"
 
 
 def write_arrow(table: Any, format: str, file: BinaryIO) -> None:
@@ -118,7 +119,9 @@ def replace_numbers(column: Any, values: np.ndarray, take: np.ndarray) -> Any:
 
 
 def in_type(values: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """The nearest numbers that a numeric type holds."""
+    """The nearest numbers that a numeric type, or one of truth values, holds."""
+    if kind.kind == "b":
+        return values >= 0.5
     if kind.kind not in "iu":
         limits = np.finfo(kind)
         return np.clip(values, float(limits.min), float(limits.max)).astype(kind)

@@ -31,12 +31,19 @@ def write_atomically(path: str | os.PathLike[str], writer: Writer) -> None:
 def write_together(writers: Mapping[Any, Writer]) -> None:
     """`write_atomically` for several files: none is put in its place before all are written whole.
 
-    "-" is standard output.
+    "-" is standard output. It, devices and pipes come before any file, since they may fail while they are written.
     """
     with contextlib.ExitStack() as stack:
         moves = [_stage(path, writer, stack) for path, writer in writers.items()]
-        for move in moves:
+        streams = [str(path) == "-" or is_device(path) for path in writers]
+        for _, move in sorted(zip(streams, moves, strict=True), key=lambda one: not one[0]):
             move()
+
+
+def is_device(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is neither a file nor a folder but, say, /dev/null or a pipe, which no file may replace."""
+    place = Path(path)
+    return place.exists() and not place.is_file() and not place.is_dir()
 
 
 def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[], None]:
@@ -45,7 +52,7 @@ def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[
         buffer = io.BytesIO()
         writer(buffer)
         return lambda: _print_bytes(buffer.getvalue())
-    if _is_device(Path(path)):
+    if is_device(path):
         buffer = io.BytesIO()
         writer(buffer)
         return lambda: _pour(buffer.getvalue(), path)
@@ -68,11 +75,6 @@ def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[
 def _move(part: str, target: Path, path: Any) -> None:
     with _naming(path):
         os.replace(part, target)
-
-
-def _is_device(path: Path) -> bool:
-    """Whether a path is neither a file nor a folder but, say, /dev/null or a pipe, which no file may replace."""
-    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _pour(data: bytes, path: Any) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 
 # Tables are held dense, several times over; what is larger would end without a word, for want of memory.
 MOST_CELLS = 2**29
+# So many characters of a label are shown in a message.
+LONGEST = 40
 
 
 class Source(ABC):
@@ -71,7 +73,8 @@ def refuse_infinities(values: np.ndarray, rows: tuple[str, ...], columns: tuple[
     infinite = np.argwhere(np.isinf(values))
     if len(infinite):
         i, j = infinite[0]
-        raise ValueError(f"{name}: the cell in row {rows[i]!r}, column {columns[j]!r} is infinite")
+        row, column = shortened(rows[i]), shortened(columns[j])
+        raise ValueError(f"{name}: the cell in row {row!r}, column {column!r} is infinite")
 
 
 def refuse_huge(rows: int, columns: int, name: str) -> None:
@@ -83,6 +86,11 @@ def refuse_huge(rows: int, columns: int, name: str) -> None:
 def numbered(count: int, prefix: str = "") -> tuple[str, ...]:
     """Labels "1", "2", ... for rows, or "c1", "c2", ... with a prefix for columns."""
     return tuple(f"{prefix}{i + 1}" for i in range(count))
+
+
+def shortened(label: str) -> str:
+    """A label as messages show it: at most `LONGEST` characters."""
+    return label if len(label) <= LONGEST else label[: LONGEST - 3] + "..."
 
 
 def floats(values: np.ndarray) -> np.ndarray:

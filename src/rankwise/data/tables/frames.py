@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.arrow import in_type, left_out, numbers_of, replace_numbers
-from rankwise.data.tables.base import Filled, Source, Table, make_table
-from rankwise.data.tables.guess import choose_labels
+from rankwise.data.tables.arrow import in_type, numbers_of, replace_numbers
+from rankwise.data.tables.base import Filled, Source, Table, make_table, shortened
+from rankwise.data.tables.guess import choose_labels, first_notes, left_out
+
+# Whole numbers beyond this have no double.
+LARGEST = int(np.finfo(float).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ class Frame(Source):
             new = frame.iloc[:, j].copy()
             take, values = filled.take[:, k], filled.values[:, k]
             kind = new.dtype if isinstance(new.dtype, np.dtype) else new.dtype.numpy_dtype
-            new[take] = in_type(values[take], kind)
+            new[take] = values[take].tolist() if kind.kind == "O" else in_type(values[take], kind)
             frame.isetitem(j, new.astype(frame.dtypes.iloc[j]))
         return frame
 
@@ -88,13 +92,20 @@ def from_frame(X: Any) -> Table:
 
     frame = nw.from_native(X, eager_only=True)
     every = _columns(frame)
+    _refuse_long_integers(every)
     arrow = None if _is_pandas(frame) else frame.to_arrow()
 
     def numbers(j: int) -> np.ndarray:
         column = every[j][1]
+        if column.dtype == nw.Object:
+            return np.array([np.nan if none else x for x, none in _objects(column)], float)
         return column.cast(_kind(column.dtype)).to_numpy() if arrow is None else numbers_of(arrow.column(j))
 
-    numeric = [j for j, (_, column) in enumerate(every) if _is_numeric(column.dtype)]
+    numeric = [
+        j
+        for j, (_, column) in enumerate(every)
+        if _is_numeric(column.dtype) or (arrow is None and _only_numbers(column))
+    ]
     odd = [j for j, (_, column) in enumerate(every) if j not in numeric and _may_hold_numbers(column)]
     words = [j for j in range(len(every)) if j not in (*numeric, *odd)]
     names = [str(name) for name, _ in every]
@@ -103,7 +114,14 @@ def from_frame(X: Any) -> Table:
     if _says_nothing(index):
         first = numbers(0).tolist() if 0 in numeric else None
         label, notes = choose_labels(names, first, words, None)
-    notes += tuple(left_out(names[j], every[j][1].dtype) for j in odd if j != label)
+    holes = {j: bool(every[j][1].is_null().any()) for j in (*odd, *words) if j != label}
+    notes += first_notes(
+        [
+            left_out(names[j], f"its type is {every[j][1].dtype}", holes[j])
+            for j in sorted(holes)
+            if j in odd or holes[j]
+        ]
+    )
     numeric = tuple(j for j in numeric if j != label)
     values = np.column_stack([numbers(j) for j in numeric]) if numeric else np.zeros((len(frame), 0))
     labels = index if label is None else every[label][1].to_list()
@@ -126,8 +144,39 @@ def _may_hold_numbers(column: Any) -> bool:
         return True
     if column.dtype != nw.Object:
         return False
-    there = [x for x in column.to_list() if x is not None and x == x]
-    return 2 * sum(isinstance(x, int | float) and not isinstance(x, bool) for x in there) >= len(there)
+    there = [x for x, none in _objects(column) if not none]
+    return 2 * sum(map(_is_number, there)) >= len(there)
+
+
+def _only_numbers(column: Any) -> bool:
+    """Whether a column of objects holds numbers, and besides them nothing but what stands for a hole."""
+    import narwhals as nw
+
+    if column.dtype != nw.Object or column.is_null().all():
+        return False
+    return all(none or _is_number(x) for x, none in _objects(column))
+
+
+def _objects(column: Any) -> Iterator[tuple[Any, bool]]:
+    """The cells of a column of objects, and whether each stands for a hole."""
+    return zip(column.to_list(), column.is_null().to_list(), strict=True)
+
+
+def _is_number(x: Any) -> bool:
+    """Whether an object is a number that a double can stand for."""
+    if isinstance(x, bool | np.bool_) or not isinstance(x, int | float | np.integer | np.floating):
+        return False
+    return not isinstance(x, int) or abs(x) <= LARGEST
+
+
+def _refuse_long_integers(columns: list[tuple[Any, Any]]) -> None:
+    """Raise a ValueError naming the first column of 128-bit integers, which Arrow does not know."""
+    import narwhals as nw
+
+    for name, column in columns:
+        if column.dtype in (nw.Int128, nw.UInt128):
+            kind = str(column.dtype)
+            raise ValueError(f"column {shortened(str(name))!r} is of type {kind}: cast it to Int64 or Float64")
 
 
 def _columns(frame: Any) -> list[tuple[Any, Any]]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from rankwise.data.tables.base import shortened
+
 # First columns of these names hold labels even if they look like numbers.
 LABEL_NAMES = frozenset({"", "id", "index", "label", "name", "row", "key", "year", "date", "time"})
+# The same where the numbers are whole: names that end in "id" as a word of its own (sample_id, userId), and these.
+ENDS_IN_ID = re.compile(r"(.*[^A-Za-z])?[iI][dD]|.*[a-z]I[dD]", re.DOTALL)
+NUMBER_NAMES = frozenset({"timestamp", "datetime", "code", "number", "no", "nr", "#"})
+# So many columns are named in notes of one kind.
+MOST_NOTES = 5
 # So many numbers that go up are names rather than chance.
 MANY = 5
 Column = Sequence[float | None]
@@ -44,13 +52,14 @@ def looks_like_header(cells: list[list[str]], numbers: Sequence[Column]) -> bool
 
 def looks_like_labels(column: Column, names: list[str] | None) -> bool:
     """Whether a first column holds labels: words; or numbers, none missing and none twice, that are named as
-    `LABEL_NAMES` or go up or down in equal steps (of one, where there is no header).
+    `LABEL_NAMES`, whole and named as `NUMBER_NAMES` or as something's id, or go up or down in equal steps (of one,
+    where there is no header).
     """
     if None in column:
         return True
     if not column or any(_is_nan(x) for x in column) or len(set(column)) < len(column):
         return False
-    if names is not None and _named(names[0]):
+    if names is not None and (_named(names[0]) or (_whole(column) and _numbered(names[0]))):
         return True
     steady = len(column) > 2 and _whole(column) and _equal_steps(column)
     return steady and (names is not None or abs(_step(column)) == 1)
@@ -72,8 +81,23 @@ def choose_labels(
 
 
 def numbers_as_labels(name: str) -> str:
-    """The sentence that says that a column of numbers was taken for labels."""
-    return f"the numbers in column {name!r} are taken for row labels, not for data"
+    """The sentence that says that a first column of numbers was taken for labels; its name may be empty."""
+    column = f"column {shortened(name)!r}" if name.strip() else "the first column"
+    return f"the numbers in {column} are taken for row labels, not for data"
+
+
+def left_out(name: str, why: str, holes: bool = False) -> str:
+    """The sentence on a column that is no data though it may hold some."""
+    return f"column {shortened(name)!r} is left as it is{', its holes too' if holes else ''}: {why}"
+
+
+def first_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    """At most `MOST_NOTES` sentences on columns left out, and how many columns more there are."""
+    more = len(notes) - MOST_NOTES
+    if more <= 0:
+        return tuple(notes)
+    columns = "1 more column is left as it is" if more == 1 else f"{more} more columns are left as they are"
+    return (*notes[:MOST_NOTES], columns)
 
 
 def _names_beside_blank(rest: Column, below: Column) -> bool:
@@ -104,6 +128,11 @@ def _is_long_climb(seen: list[float]) -> bool:
 
 def _named(cell: str) -> bool:
     return cell.strip().lower() in LABEL_NAMES
+
+
+def _numbered(cell: str) -> bool:
+    name = cell.strip()
+    return name.rstrip(".").lower() in NUMBER_NAMES or ENDS_IN_ID.fullmatch(name) is not None
 
 
 def _years_above(numbers: Sequence[Column]) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.arrow import Arrow, in_type, is_numeric, numbers_of, replace_numbers, write_arrow
-from rankwise.data.tables.base import Filled, Source, Table, make_table, refuse_huge
-from rankwise.data.tables.text import TEXTS, Text, distinct, number_text, to_number
+from rankwise.data.tables.base import Filled, Source, Table, make_table, refuse_huge, shortened
+from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
 
 
@@ -108,9 +108,11 @@ def long_from_text(parsed: Text, long: tuple[str, str, str], name: str) -> Table
     numbers = [to_number(line[places[2]], parsed.decimal) for line in cells]
     if None in numbers:
         first = numbers.index(None)
-        raise ValueError(f"{name}: line {lines[first]}: the value {cells[first][places[2]]!r} is not a number")
+        value = shortened(cells[first][places[2]])
+        raise ValueError(f"{name}: line {lines[first]}: the value {value!r} is not a number")
     rows, columns = ([line[place] for line in cells] for place in places[:2])
-    return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, lines)
+    notes = (DECIMAL_NOTE,) if parsed.decimal == "," else ()
+    return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, lines, notes)
 
 
 def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Table:
@@ -132,19 +134,26 @@ def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Tabl
 
 
 def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[int, int, int]:
-    for column in long:
-        if column not in header:
-            raise ValueError(f"{name} has no column {column!r}{nearest(column, header)}")
-        if header.count(column) > 1:
-            raise ValueError(f"{name} has {header.count(column)} columns named {column!r}")
-    if len(set(long)) < 3:
+    row, column, value = (_place(header, one, name) for one in long)
+    if len({row, column, value}) < 3:
         raise ValueError(f"row, column and value must be three different columns, not {', '.join(long)}")
-    return (header.index(long[0]), header.index(long[1]), header.index(long[2]))
+    return row, column, value
+
+
+def _place(header: list[str], column: str, name: str) -> int:
+    """Where the column of a name stands, or else the only one of that name but for blanks around it."""
+    alike = [j for j, one in enumerate(header) if one == column]
+    alike = alike or [j for j, one in enumerate(header) if one.strip() == column.strip()]
+    if not alike:
+        raise ValueError(f"{name} has no column {column!r}{nearest(column, header)}")
+    if len(alike) > 1:
+        raise ValueError(f"{name} has {len(alike)} columns named {column!r}")
+    return alike[0]
 
 
 def _pivot(
     rows: list[Any], columns: list[Any], numbers: np.ndarray, places: tuple[int, int, int], inner: Text | Arrow,
-    name: str, at: Sequence[int],
+    name: str, at: Sequence[int], notes: tuple[str, ...] = (),
 ) -> Table:  # fmt: skip
     labels, names = tuple(dict.fromkeys(rows)), tuple(dict.fromkeys(columns))
     row_at, column_at = ({label: k for k, label in enumerate(every)} for every in (labels, names))
@@ -157,11 +166,10 @@ def _pivot(
                 raise ValueError(f"{name}: line {at[line]} has no {axis} label")
         i, j = row_at[row], column_at[column]
         if lines[i, j] >= 0:
-            raise ValueError(
-                f"{name}: row {row!r}, column {column!r} stands in line {at[lines[i, j]]} and again in line {at[line]}"
-            )
+            place = f"row {shortened(str(row))!r}, column {shortened(str(column))!r}"
+            raise ValueError(f"{name}: {place} stands in line {at[lines[i, j]]} and again in line {at[line]}")
         lines[i, j] = line
     seen = lines >= 0
     values[seen] = numbers[lines[seen]]
     source = Long(lines, places, labels, names, inner)
-    return make_table(values, tuple(map(str, labels)), tuple(map(str, names)), source, name)
+    return make_table(values, tuple(map(str, labels)), tuple(map(str, names)), source, name, notes)

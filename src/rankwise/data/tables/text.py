@@ -10,13 +10,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.base import Filled, Source, Table, make_table
-from rankwise.data.tables.guess import looks_like_header, looks_like_labels, numbers_as_labels
-from rankwise.data.tables.sheet import Sheet, read_sheet, unpack
+from rankwise.data.tables.base import Filled, Source, Table, make_table, shortened
+from rankwise.data.tables.guess import first_notes, left_out, looks_like_header, looks_like_labels, numbers_as_labels
+from rankwise.data.tables.sheet import Sheet, quoted, read_sheet, unpack
 
 HOLES = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 TEXTS = ("csv", "csv.gz", "tsv", "tsv.gz")
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+DECIMAL_NOTE = "the decimal sign is taken to be the comma"
+FIRST_LINE_NOTE = "the first line is taken for data; --header if it names the columns"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,8 @@ class Text(Source):
         delimiter = self.sheet.delimiter
         if is_tsv(format) != is_tsv(self.format):
             delimiter = "\t" if is_tsv(format) else ";" if self.decimal == "," else ","
-        data = self.sheet.text(changes, more, delimiter).encode()
+        cells = {place: quoted(text, delimiter) for place, text in changes.items()}
+        data = self.sheet.text(cells, more, delimiter).encode()
         file.write(gzip.compress(data, mtime=0) if format.endswith(".gz") else data)
 
     def arrow(self, filled: Filled) -> Any:
@@ -103,9 +107,10 @@ def read_text(data: bytes, name: str, format: str, header: bool | None = None, l
 
     Holes are empty cells and NA, N/A, NaN, null, None and ?, in any case. The delimiter is the one of
     comma, tab, semicolon and bar that cuts the first lines into equal parts, most of them numbers; the decimal sign
-    is a comma where that is no delimiter and no number has a point. Whether the first line is a header and the
+    is a comma where no number has a point and commas inside cells (quoted, where the comma is the delimiter) can be no
+    thousands separators. Whether the first line is a header and the
     first column holds labels is found out (see `rankwise.data.tables.guess`) unless told. A column with words in
-    it is left as it is; if most of its cells are numbers, the table's notes name it.
+    it is left as it is; if it has holes, or most of its cells are numbers, the table's notes name it.
 
     Raises:
         ValueError: on bytes that are not UTF-8 (the line is named), lines of unequal length (likewise),
@@ -127,11 +132,13 @@ def read_text(data: bytes, name: str, format: str, header: bool | None = None, l
     rows = tuple(line[label] for line in cells[first:]) if label is not None else None
     titles = tuple((names[j] or f"c{j + 1}") if names else f"c{j + 1}" for j in range(len(body)))
     source = Text(parsed.sheet, first, numeric, label, decimal, format)
-    notes = _notes(cells[first:], body, numeric, titles, rows)
+    notes = _notes(cells[first:], body, numeric, titles, rows, label)
     if label is not None and labels is None and None not in body[label]:
-        notes = (numbers_as_labels(titles[label]), *notes)
+        notes = (numbers_as_labels(names[label] if names else ""), *notes)
+    if header is None and not first and None in body[0]:
+        notes = (FIRST_LINE_NOTE, *notes)
     if decimal == ",":
-        notes = ("the decimal sign is taken to be the comma", *notes)
+        notes = (DECIMAL_NOTE, *notes)
     return make_table(values, rows, tuple(titles[j] for j in numeric), source, name, notes)
 
 
@@ -174,11 +181,19 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def _decimal_sign(sheet: Sheet) -> str:
-    """A comma if some cells are numbers with one and none is a number with a point."""
-    if sheet.delimiter == ",":
-        return "."
+    """A comma if some cells are numbers with one and none is a number with a point.
+
+    In quotes between commas it may also separate thousands: there some cell must show that it does not, and none that
+    it does.
+    """
     cells = [cell for line in sheet.texts for cell in line]
-    if not any(DECIMAL_COMMA.fullmatch(cell) for cell in cells if "," in cell):
+    with_comma = [cell for cell in cells if "," in cell]
+    decimals = [cell for cell in with_comma if DECIMAL_COMMA.fullmatch(cell)]
+    if sheet.delimiter == ",":
+        if any(cell.count(",") > 1 and THOUSANDS.fullmatch(cell) for cell in with_comma):
+            return "."
+        decimals = [cell for cell in decimals if not THOUSANDS.fullmatch(cell)]
+    if not decimals:
         return "."
     return "." if any(to_number(cell) is not None for cell in cells if "." in cell) else ","
 
@@ -200,17 +215,21 @@ def _notes(
     numeric: tuple[int, ...],
     titles: tuple[str, ...],
     rows: tuple[str, ...] | None,
+    label: int | None,
 ) -> tuple[str, ...]:
-    """One sentence for each column left out although most of its cells are numbers."""
+    """A sentence for each column left out although it has holes, or most of its cells are numbers."""
     notes = []
     for j, column in enumerate(body):
         words = column.count(None)
-        if j not in numeric and words and sum(x is not None and x == x for x in column) >= words:
+        if j in numeric or not words:
+            continue
+        holes = j != label and any(x is not None and x != x for x in column)
+        if holes or sum(x is not None and x == x for x in column) >= words:
             i = column.index(None)
-            row = rows[i] if rows is not None and j else str(i + 1)
-            notes.append(f"column {titles[j]!r} is left as it is: {_short(cells[i][j])} in row {row!r} is not a number")
-    return tuple(notes)
+            row = shortened(rows[i]) if rows is not None and j != label else str(i + 1)
+            notes.append(left_out(titles[j], f"{_short(cells[i][j])} in row {row!r} is not a number", holes))
+    return first_notes(notes)
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return repr(shortened(text))
