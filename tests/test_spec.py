@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 import pytest
@@ -82,6 +83,19 @@ def test_a_run_is_the_same_twice_and_its_record_is_plain(tmp_path):
     assert len(made["history"]["effective_rank"]) == 2
 
 
+def test_a_flow_takes_lists_of_times_and_infinite_depth(tmp_path):
+    solver = {"name": "end_to_end_flow", "depth": math.inf, "start": {"name": "identity", "scale": 0.1}}
+    flow = {**RUN, "max_steps": 2, "solver": {**solver, "times": [0.5, 2]}, "checkpoints": 2}
+    flow["problem"] = {**RUN["problem"], "dtype": "float64"}
+    spec = build_spec(flow)
+    write_record(spec, spec.solve(), tmp_path / "run")
+    made = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert made["history"]["time"] == [0.0, 0.5, 2.0]
+    assert made["spec"]["solver"]["depth"] == "inf"
+    with pytest.raises(ValueError, match="times must be a positive horizon"):
+        build_spec({**flow, "solver": {**solver, "times": [2.0, 0.5]}})
+
+
 def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
     (tmp_path / "t.csv").write_text("u,i,v\na,x,1\na,y,2\nb,x,3\n")
     (tmp_path / "run.toml").write_text('solver = "greedy"\n[problem]\nfile = "t.csv"\nlong = ["u", "i", "v"]\n')
@@ -135,7 +149,7 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
         ("solver.optimizer", "rmsprp", "solver.optimizer.name: unknown optimizer 'rmsprp'; did you mean 'rmsprop'?"),
         ("solver.optimizer.learning_rate", True, "solver.optimizer.learning_rate must be a number, not True"),
         ("solver.optimizer.beta", 0.9, "solver.optimizer: "),
-        ("solver.penalty.weight", [1], "solver.penalty.weight must be a number, not [1]"),
+        ("solver.penalty.weight", [1], "solver.penalty: weight must be a number, not [1]"),
         ("max_stpes", 3, "max_stpes is not a key; did you mean 'max_steps'?"),
         ("max_steps", "few", "max_steps must be a whole number, not 'few'"),
         ("checkpoints", {"a": 1}, "checkpoints must be a whole number"),

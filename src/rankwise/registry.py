@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean 'x'?' for the closest known name, else the list of known names."""
-    names = sorted(known)
+    names = sorted(set(known))
     close = get_close_matches(str(name), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
 

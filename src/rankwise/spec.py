@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -178,7 +179,8 @@ def _call(make: Any, settings: dict[str, Any], path: str) -> Any:
     for key, parameter in inspect.signature(make).parameters.items():
         if key in settings and key not in PARTS:
             kinds = {kind.strip() for kind in str(parameter.annotation).split("|")} - {"None"}
-            kinds = {type(parameter.default).__name__} if kinds == {"Any"} else kinds
+            if kinds == {"Any"}:  # a list (of times, say) is left to whom it is for
+                kinds = set() if isinstance(settings[key], list) else {type(parameter.default).__name__}
             _check_kind(settings[key], kinds, f"{path}.{key}")
     try:
         return make(**settings)
@@ -265,7 +267,7 @@ def write_record(spec: Spec, solution: Solution, folder: str | Path) -> None:
 def record(spec: Spec, solution: Solution) -> dict[str, Any]:
     """A run as plain numbers and words."""
     return {
-        "spec": spec.source,
+        "spec": _spelled(spec.source),
         "result": {"name": solution.result.name, "sentence": solution.result.value},
         "steps": solution.steps,
         "rank": solution.rank if np.isfinite(np.asarray(solution.matrix)).all() else None,
@@ -273,6 +275,15 @@ def record(spec: Spec, solution: Solution) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("rankwise", "numpy", "scipy", "jax", "optax")},
         "history": {name: _finite(values) for name, values in solution.history.items()},
     }
+
+
+def _spelled(value: Any) -> Any:
+    """What TOML says, with its inf and nan, for which JSON has no number, as words."""
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _finite(values: np.ndarray) -> Any:

@@ -197,10 +197,22 @@ def test_a_limit_on_file_size_leaves_the_older_file(folder):
     assert names(folder) == ["o.npy", "t.npy"]
 
 
+@pytest.fixture
+def usual_signals():
+    """The handlers a program begins with in a terminal, whatever this one was started under."""
+    usual = {getattr(signal, name): signal.SIG_DFL for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+    usual[signal.SIGINT] = signal.default_int_handler
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 # Counted from the command's beginning: Python itself may take its time to start.
 PRESS = """
 import os, signal, sys, threading
 from rankwise.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(float(sys.argv.pop(1)), os.kill, (os.getpid(), signal.SIGINT)).start()
 sys.exit(main())
 """
@@ -219,7 +231,7 @@ def test_ctrl_c_leaves_no_partial_output(folder, method, wait):
     assert names(folder) == before
 
 
-def test_ctrl_c_that_was_swallowed_is_raised_at_the_next_step():
+def test_ctrl_c_that_was_swallowed_is_raised_at_the_next_step(usual_signals):
     def _xla_gc_callback():
         signal.raise_signal(signal.SIGINT)
 
@@ -231,7 +243,7 @@ def test_ctrl_c_that_was_swallowed_is_raised_at_the_next_step():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_is_raised_at_once_elsewhere():
+def test_ctrl_c_is_raised_at_once_elsewhere(usual_signals):
     with pytest.raises(KeyboardInterrupt), interruptible():
         signal.raise_signal(signal.SIGINT)
 
@@ -251,7 +263,7 @@ def test_another_handler_of_ctrl_c_is_left_alone(monkeypatch):
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_a_request_to_end_leaves_no_part_of_a_file(tmp_path, name):
+def test_a_request_to_end_leaves_no_part_of_a_file(usual_signals, tmp_path, name):
     number = getattr(signal, name)
     before = signal.getsignal(number)
 

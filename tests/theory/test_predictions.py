@@ -50,6 +50,7 @@ def test_predicted_speeds_are_the_measured_ones(solver):
     np.testing.assert_allclose(found.takeoff_measured, found.half_predicted, rtol=0.05)
     assert found.table().count("\n") == 4
     assert len(found.panels) == 5
+    assert found.finding().holds
 
 
 def test_the_product_alone_is_enough():

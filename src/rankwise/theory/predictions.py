@@ -13,7 +13,7 @@ from rankwise.factorizations import Deep, Symmetric
 from rankwise.problems import Problem
 from rankwise.solution import Solution
 from rankwise.solvers import EndToEndFlow, GradientDescent, GradientFlow, Solver, SpectralFlow
-from rankwise.theory.finding import Curve, Panel
+from rankwise.theory.finding import Check, Curve, Finding, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +104,15 @@ class Predictions:
             Panel("speeds", "time", "d(singular value)/dt", tuple(speeds)),
             *more,
         )
+
+    def finding(self, name: str = "predictions", tolerance: float = 0.01) -> Finding:
+        """The same as a `Finding`, for the page: `rankwise.report.render_theory([found.finding().record()], command)`.
+
+        One check: the median relative error of the predicted speeds is at most the tolerance.
+        """
+        check = Check("median relative error of the predicted speeds", self.median_error, 0.0, "<=", tolerance)
+        statement = "Singular values move with speed -N sigma^(2-2/N) <grad l(W), u v^T>."
+        return Finding(name, statement, "arora2019implicit, theorem 3", (check,), self.panels, "measurement", self)
 
     def figure(self) -> Figure:
         """The panels as a Matplotlib figure.
