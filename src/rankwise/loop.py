@@ -90,7 +90,10 @@ def solve_batch(
         _check_member(_pick(problems, i), _pick(solvers, i), _pick(data, i))
     if len({type(one) for one in solvers}) > 1:
         raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
-    limit = _limit(solvers[0].default_steps if max_steps is None else max_steps)
+    if states is not None:
+        for state in states:
+            _clock(state)
+    limit = _limit(solvers[0].last_step(states[0] if states else None) if max_steps is None else max_steps)
     compiled = solvers[0].driver == "compiled"
     shown, true = data[0]
     measurable(names, {"heldout": shown is not None, "truth": true is not None, "layers": solvers[0].layered})

@@ -299,3 +299,18 @@ def test_integrator_steps_from_small_scales():
         assert steps[off] < 1000
         assert (sigma[-1, :2] > 1).all()
     print("\n" + "\n".join(rows))
+
+
+@pytest.mark.parametrize("later", [20.0, [0.0, 1.0, 15.0, 20.0], [20.0]])
+def test_another_grid_of_times_goes_on_from_where_the_flow_stands(later):
+    problem = rw.observe(rw.low_rank((4, 4), 2, key=0), 12, key=1).mean()
+    form = rw.Deep(2, rw.Identity(0.1))
+    first = rw.solve(problem, rw.GradientFlow(form, times=10.0))
+    on = rw.solve(problem, rw.GradientFlow(form, times=later), state=first.state, track=["matrix"])
+    whole = rw.solve(problem, rw.GradientFlow(form, times=[10.0, 20.0]))
+    assert on.result is RESULTS.end_time
+    assert (np.diff(on.history["time"]) > 0).all()
+    assert (on.history["time"][0], on.history["time"][-1]) == (10.0, 20.0)
+    np.testing.assert_allclose(on.matrix, whole.matrix, atol=1e-7)
+    back = rw.solve(problem, rw.GradientFlow(form, times=5.0), state=first.state)
+    assert (back.result, back.history["time"][-1]) == (RESULTS.end_time, 10.0)

@@ -29,6 +29,11 @@ class Solver(Plain, ABC):
     def default_steps(self) -> int:
         """The step limit unless `solve` is told another."""
 
+    def last_step(self, state: tuple[State, int] | None) -> int:
+        """The step limit for a run that goes on from a state, unless `solve` is told another."""
+        del state
+        return self.default_steps
+
     @property
     def default_checkpoints(self) -> int:
         """How many checkpoints `solve` measures at unless told otherwise."""

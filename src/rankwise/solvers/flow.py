@@ -25,7 +25,7 @@ PARTS = 200
 
 
 class FlowState(NamedTuple):
-    """Where a flow stands: its variables, the position of its time among the requested ones, and the time itself.
+    """Where a flow stands: its variables and the time.
 
     floor: the absolute error allowed per variable, a share of the start's size. evaluations: steps of the
     integrator so far, rejected ones too. bridged: how often two singular values met. stuck: whether the
@@ -33,7 +33,6 @@ class FlowState(NamedTuple):
     """
 
     params: Any
-    index: Array
     time: Array
     floor: Array
     evaluations: Array
@@ -94,6 +93,12 @@ class Flow(Solver):
         """As many as there are requested times after 0."""
         return self.times.shape[-1] - 1
 
+    def last_step(self, state: Any) -> int:
+        """One step for each requested time after that of the state."""
+        if state is None or not isinstance(state[0], FlowState):
+            return self.default_steps
+        return state[1] + int(np.count_nonzero(self.times > float(state[0].time)))
+
     @property
     def default_checkpoints(self) -> int:
         """Every requested time is measured."""
@@ -114,18 +119,25 @@ class Flow(Solver):
         mean_square = sum((leaf**2).sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
         zero = jnp.zeros((), jnp.int32)
         floor = self.tolerance * jnp.where(mean_square > 0, jnp.sqrt(mean_square), 1.0)
-        return FlowState(params, zero, jnp.asarray(self.times[0]), floor, zero, zero, zero > 0)
+        return FlowState(params, jnp.asarray(self.times[0]), floor, zero, zero, zero > 0)
 
     def step(self, problem: Problem, state: FlowState) -> FlowState:
         """The state at the next requested time."""
         import jax.numpy as jnp
 
-        until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
+        until = self.next_time(state)
         params, now, taken, stuck = self.integrate(self.velocity, problem, state.params, state.time, until, state.floor)
         return state._replace(
-            params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
+            params=params, time=jnp.where(stuck, now, until), evaluations=state.evaluations + taken,
             stuck=state.stuck | stuck,
         )  # fmt: skip
+
+    def next_time(self, state: FlowState) -> Array:
+        """The first requested time after that of the state, or the last one."""
+        import jax.numpy as jnp
+
+        times = jnp.asarray(self.times)
+        return times[jnp.minimum(jnp.searchsorted(times, state.time, side="right"), times.shape[0] - 1)]
 
     def integrate(
         self,
@@ -160,7 +172,7 @@ class Flow(Solver):
         import jax
         import jax.numpy as jnp
 
-        code = jnp.where(state.index >= self.times.shape[0] - 1, RESULTS.end_time.code, RESULTS.running.code)
+        code = jnp.where(state.time >= jnp.asarray(self.times)[-1], RESULTS.end_time.code, RESULTS.running.code)
         if self.stationary is not None:
             speed = sum((v**2).sum() for v in jax.tree.leaves(self.velocity(problem, state.params)))
             code = jnp.where(speed <= self.stationary**2, RESULTS.converged.code, code)

@@ -82,7 +82,7 @@ class SpectralFlow(Flow):
         import jax.numpy as jnp
         from jax import lax
 
-        until = jnp.asarray(self.times)[jnp.minimum(state.index + 1, self.times.shape[0] - 1)]
+        until = self.next_time(state)
         meeting = diffrax.Event(lambda t, y, args, **_: self.meets(y))
         params, now, taken, stuck = lax.cond(
             self.meets(state.params),
@@ -99,8 +99,8 @@ class SpectralFlow(Flow):
             )
             taken = taken + more
         return state._replace(
-            params=params, index=state.index + 1, time=now, evaluations=state.evaluations + taken,
-            bridged=state.bridged + met, stuck=state.stuck | stuck,
+            params=params, time=jnp.where(stuck | (met & (not self.bridge)), now, until),
+            evaluations=state.evaluations + taken, bridged=state.bridged + met, stuck=state.stuck | stuck,
         )  # fmt: skip
 
     def meets(self, params: Spectrum) -> Array:
@@ -130,7 +130,11 @@ class SpectralFlow(Flow):
         """The product followed to the next requested time and decomposed there."""
         import jax.numpy as jnp
 
-        floor = self.tolerance * jnp.exp(jnp.min(params.logs)) / params.left.shape[0] ** 0.5
+        # As precise as the least singular value asks for, as far as rounding lets it.
+        sigma = jnp.exp(params.logs)
+        least = jnp.maximum(jnp.min(sigma), jnp.finfo(sigma.dtype).eps * jnp.max(sigma))
+        floor = self.tolerance * jnp.maximum(least, jnp.finfo(sigma.dtype).tiny / self.tolerance)
+        floor = floor / params.left.shape[0] ** 0.5
         matrix, reached, taken, stuck = self.integrate(
             lambda problem, w: end_to_end_velocity(w, problem.gradient(w), self.depth),
             problem, self.end_to_end(params), now, until, floor,

@@ -120,8 +120,8 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether every check does."""
-        return all(check.holds for check in self.checks)
+        """Whether every check does, and there is one."""
+        return bool(self.checks) and all(check.holds for check in self.checks)
 
     def table(self) -> str:
         """One line for the statement and one per check."""

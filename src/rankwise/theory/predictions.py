@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from rankwise.dynamics import check_depth
 from rankwise.factorizations import Deep, Symmetric
 from rankwise.problems import Problem
 from rankwise.solution import Solution
@@ -38,7 +39,9 @@ class Predictions:
     times: (k,) where speeds were compared; measured, predicted: speeds of the leading modes there, (k, r).
     relative_error: |predicted - measured| / |measured|, (k, r), NaN where the speed is negligible.
     takeoff_measured: (r,) times at which a mode first exceeds half of its last value, NaN if it never does.
-    takeoff_predicted, half_predicted: what the gradient at W = 0 predicts (`takeoff_times`, `half_times`).
+    takeoff_predicted, half_predicted: what the gradient at W = 0 predicts (`takeoff_times`, `half_times`), in the order
+    of its singular values; NaN unless the run begins at a scale between 0 and 1. Only modes that the start can reach
+    rise: from multiples of the identity, or as Z Z^T, none along which -grad l(0) is negative.
     all_times, singular_values, and what else was tracked in `curves`: at every checkpoint.
     """
 
@@ -146,11 +149,17 @@ def predict(problem: Problem, solver: Solver, solution: Solution, modes: int = 6
     sigma = history["singular_values"][:, :modes]
     predicted = tied * (history["singular_speeds"] if solver.layered else _speeds(problem, history["matrix"], depth))
     centres = _centres(times)
-    start = (problem, depth, _scale(sigma), tied)
+    scale = sigma[0, 0]
+    modes = sigma.shape[1]
+    waits = solution.history.steps[0] == 0 and 0 < scale < 1  # else no plateau lies ahead to be timed
+    takeoff, half = (
+        f(problem, depth, scale, tied)[:modes] if waits else np.full(modes, math.nan)
+        for f in (takeoff_times, half_times)
+    )
     curves = {name: history[name] for name in TRACK[2:] if name in history}
     return Predictions(
         times[centres], _central(times, sigma, centres), predicted[centres, :modes], _takeoffs(times, sigma),
-        takeoff_times(*start)[:modes], half_times(*start)[:modes], times, sigma, curves,
+        takeoff, half, times, sigma, curves,
     )  # fmt: skip
 
 
@@ -168,10 +177,11 @@ def takeoff_times(problem: Problem, depth: float, scale: float, tied: float = 1.
     fast.
 
     Raises:
-        ValueError: if the scale is not between 0 and 1.
+        ValueError: if the scale is not between 0 and 1, or the depth no integer of at least 1 or infinity.
 
     Source: Arora et al. 2019 (`arora2019implicit`), theorem 3, integrated at the gradient of W = 0.
     """
+    check_depth(depth)
     if not 0 < scale < 1:
         raise ValueError(f"scale must lie strictly between 0 and 1, not {scale}")
     mu = tied * np.linalg.svdvals(_first_gradient(problem))
@@ -192,10 +202,11 @@ def half_times(problem: Problem, depth: float, scale: float, tied: float = 1.0) 
     <A_i, u v^T>^2; so sigma' = N sigma^(2-2/N) (mu - c sigma), integrated from s to mu / (2 c).
 
     Raises:
-        ValueError: if the scale is not between 0 and 1.
+        ValueError: if the scale is not between 0 and 1, or the depth no integer of at least 1 or infinity.
 
     Source: Gissin, Shalev-Shwartz, Daniely 2020 (`gissin2020implicit`), the toy model, at the gradient of W = 0.
     """
+    check_depth(depth)
     if not 0 < scale < 1:
         raise ValueError(f"scale must lie strictly between 0 and 1, not {scale}")
     left, mu, right = np.linalg.svd(-_first_gradient(problem), full_matrices=False)
@@ -239,11 +250,6 @@ def _depth(solver: Solver) -> tuple[float, float]:
             return 2, 2.0
         return (form.depth if isinstance(form, Deep) else 1), 1.0
     return solver.depth, 2.0 if isinstance(solver, EndToEndFlow) and solver.symmetric else 1.0
-
-
-def _scale(sigma: np.ndarray) -> float:
-    """The size of the start: its leading singular value."""
-    return float(min(max(sigma[0, 0], np.finfo(float).tiny), 1 - 1e-12))
 
 
 def _speeds(problem: Problem, matrices: np.ndarray, depth: float) -> np.ndarray:
