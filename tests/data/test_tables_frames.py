@@ -194,3 +194,14 @@ def test_truth_values_come_back():
     given = np.array([[True, False], [False, True]])
     np.testing.assert_array_equal(back(given), given)
     assert back(given).dtype == bool
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_truth_values_name_no_rows_and_their_holes_are_noted(make):
+    given = {"truth": [True, None, False], "a": [1.0, None, 3.0]}
+    if make is pd.DataFrame:
+        given["truth"] = pd.array(given["truth"], "boolean")
+    table = table_from(make(given))
+    assert table.column_names == ("a",)
+    assert "True" not in table.row_labels
+    assert [note.partition(":")[0] for note in table.notes] == ["column 'truth' is left as it is, its holes too"]

@@ -282,3 +282,11 @@ def test_trained_methods_name_the_step_that_held_out_error_chose(monkeypatch):
 def test_constant_tables_leave_nothing_to_train_on_and_say_so():
     table = np.where(np.eye(30, 8) > 0, np.nan, 7.0)
     assert any("nothing was left to train on" in one for one in rw.complete(table, method="deep").warnings)
+
+
+def test_a_bound_on_the_rank_that_was_met_is_told():
+    rng = np.random.default_rng(0)
+    full = rng.normal(size=(30, 3)) @ rng.normal(size=(3, 12))
+    holed = np.where(rng.random(full.shape) < 0.15, np.nan, full)
+    assert rw.complete(holed, max_rank=1).result is RESULTS.max_rank
+    assert rw.complete(holed).result is not RESULTS.max_rank

@@ -35,6 +35,10 @@ def test_vectors_at_rest_are_aligned():
     assert stationary_vectors(depths=(2,)).holds
     with pytest.raises(ValueError, match="from depth 2 on"):
         stationary_vectors(depths=(1,))
+    with pytest.raises(ValueError, match="depth must be at least 2"):
+        three_ways(depth=1)
+    with pytest.raises(ValueError, match="must not be empty"):
+        toy_modes(depths=())
 
 
 def test_toy_modes_follow_the_closed_forms():

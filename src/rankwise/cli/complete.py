@@ -227,7 +227,8 @@ def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
     yield f"{summary['name']}: {n} x {p}, {summary['observed_share']:.1%} observed, {filled}"
     yield f"method {summary['method']}, rank {summary['rank']}" + "".join(f"; {s}" for s in summary["preprocessing"])
     if summary["holdout_rmse"] is not None:
-        cells = f" on {summary['holdout_count']} cells"
+        count = summary["holdout_count"]
+        cells = f" on {count} {'cell' if count == 1 else 'cells'}"
         yield f"held-out RMSE {_errors(summary, '', cells)}"
         if summary["units_matter"]:
             yield f"in column standard deviations, which the verdict compares: {_errors(summary, '_standardized')}"

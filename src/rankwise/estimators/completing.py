@@ -49,7 +49,7 @@ class Completed:
 
     @property
     def frame(self) -> Any:
-        """The filled table as the kind of object that was given."""
+        """The filled table as the kind of object that was given; whole-number columns get whole numbers."""
         return fill_like(self.table, self.matrix)
 
     @property
@@ -80,7 +80,7 @@ class Completed:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know besides."""
-        return self.outcome.warnings
+        return (*self.table.notes, *self.outcome.warnings)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -120,6 +120,8 @@ class Task:
             refit = lambda whole: baseline(whole, method)  # noqa: E731
         self.step("refit on all observed cells")
         final = refit(problem)
+        if self.max_rank is not None and final.rank == self.max_rank and final.result is RESULTS.holdout_stopped:
+            final = replace(final, result=RESULTS.max_rank)  # the bound was the user's
         low_rank, verdict = self._verdict(report, final)
         return Outcome(
             final.values(), method, verdict, final.result, final, report, candidates, warnings, low_rank, tried
@@ -169,7 +171,7 @@ class Task:
         final = baseline(problem, method)
         warnings = [f"no error estimate: {why}"]
         if method != self.method:
-            warnings.append("no rank can be chosen; row and column effects were used")
+            warnings.append("no rank can be chosen; column means and what row effects the data show were used")
         return Outcome(final.values(), method, UNKNOWN, final.result, final, warnings=tuple(warnings))
 
     def _fit(

@@ -50,7 +50,7 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "preprocessing": [done.scaling.sentence] if done.scaling else [],
         "empty_rows": list(done.empty_rows),
         "empty_columns": list(done.empty_columns),
-        "warnings": [*done.table.notes, *done.warnings],
+        "warnings": [*done.warnings],
         "settings": done.settings,
         "seconds": done.seconds,
         "output": readable(output),

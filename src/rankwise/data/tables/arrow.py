@@ -66,14 +66,15 @@ def from_arrow(table: Any, name: str, format: str, labels: bool | None = None) -
     index = _index_columns(table)
     numeric = [j for j, field in fields if is_numeric(field.type) and field.name not in index]
     odd = [j for j, field in fields if _may_hold_numbers(field.type)]
-    words = sorted((j for j, _ in fields if j not in (*numeric, *odd)), key=lambda j: fields[j][1].name not in index)
+    rest = [j for j, _ in fields if j not in (*numeric, *odd)]
+    words = sorted((j for j in rest if not _is_truth(fields[j][1].type)), key=lambda j: fields[j][1].name not in index)
     first = None if index or 0 not in numeric else numbers_of(table.column(0)).tolist()
     label, notes = choose_labels(table.column_names, first, words, labels)
     numeric = tuple(j for j in numeric if j != label)
     notes += first_notes(
         [
             left_out(fields[j][1].name, f"its type is {fields[j][1].type}", holes=bool(table.column(j).null_count))
-            for j in sorted((*odd, *words))
+            for j in sorted((*odd, *rest))
             if j != label and (j in odd or table.column(j).null_count) and fields[j][1].name not in index
         ]
     )
@@ -142,6 +143,13 @@ def _may_hold_numbers(kind: Any) -> bool:
     import pyarrow as pa
 
     return pa.types.is_decimal(kind) or pa.types.is_null(kind)
+
+
+def _is_truth(kind: Any) -> bool:
+    """Whether a type is that of truth values, which name no rows."""
+    import pyarrow as pa
+
+    return pa.types.is_boolean(kind)
 
 
 def _index_columns(table: Any) -> set[str]:

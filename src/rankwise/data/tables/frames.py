@@ -107,14 +107,15 @@ def from_frame(X: Any) -> Table:
         if _is_numeric(column.dtype) or (arrow is None and _only_numbers(column))
     ]
     odd = [j for j, (_, column) in enumerate(every) if j not in numeric and _may_hold_numbers(column)]
-    words = [j for j in range(len(every)) if j not in (*numeric, *odd)]
+    rest = [j for j in range(len(every)) if j not in (*numeric, *odd)]
+    words = [j for j in rest if every[j][1].dtype != nw.Boolean]
     names = [str(name) for name, _ in every]
     index = nw.maybe_get_index(frame)
     label, notes = None, ()
     if _says_nothing(index):
         first = numbers(0).tolist() if 0 in numeric else None
         label, notes = choose_labels(names, first, words, None)
-    holes = {j: bool(every[j][1].is_null().any()) for j in (*odd, *words) if j != label}
+    holes = {j: bool(every[j][1].is_null().any()) for j in (*odd, *rest) if j != label}
     notes += first_notes(
         [
             left_out(names[j], f"its type is {every[j][1].dtype}", holes[j])

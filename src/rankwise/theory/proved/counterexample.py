@@ -94,13 +94,15 @@ def counterexample(
     second singular value, nuclear norm).
 
     Raises:
-        ValueError: if R is not above 1, or scales are not positive and descending.
+        ValueError: if R is not above 1, scales are not positive and descending, or a depth is below 2.
 
     Source: Li, Luo, Lyu 2021 (`li2021greedy`), example 5.9.
     """
     problem = instance(R)
     _descending(scales)
-    greedy = solve(problem, Greedy(Symmetric()))
+    if not depths or min(depths) < 2:
+        raise ValueError(f"depths must be integers of at least 2, not {tuple(depths)}")
+    greedy = solve(problem, Greedy(Symmetric(), inner="flow", tolerance=1e-10))
     tables = {depth: _table(R, depth, scales, tolerance) for depth in depths}
     return Finding(
         "counterexample",

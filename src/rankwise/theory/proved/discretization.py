@@ -63,10 +63,12 @@ def largest_step(problem: Problem, factorization: Factorization, time: float, to
 
     The error is the largest of |W_descent - W_flow|_F / |W_flow|_F over 16 evenly spaced times. The step size is
     time / steps with steps a multiple of 16; it keeps the tolerance, and the next larger one tried, at most 1 %
-    above (or with 16 steps fewer), does not. The first-order law error ~ step size says where to look next.
+    above (or with 16 steps fewer), does not; time / 16, the largest tried, may keep it too. The first-order law
+    error ~ step size says where to look next.
 
     Raises:
-        ValueError: if time or tolerance is not positive and finite, or no step size above time / 10,000,000 does.
+        ValueError: if time or tolerance is not positive and finite, the flow stays at 0, or no step size above
+            time / 10,000,000 keeps the tolerance.
     """
     for name, value in (("time", time), ("tolerance", tolerance)):
         if not (math.isfinite(value) and value > 0):
@@ -141,6 +143,8 @@ def _comparison(problem: Problem, factorization: Factorization, time: float, key
     flow = solve(problem, GradientFlow(factorization, times=times, tolerance=FLOW), key=key, track=["matrix"])
     exact = flow.history["matrix"][1:]
     norms = np.linalg.norm(exact, axis=(1, 2))
+    if not norms.all():
+        raise ValueError("the flow stays at 0, a saddle: there is no trajectory to follow")
 
     @cache
     def error(multiple: int) -> float:

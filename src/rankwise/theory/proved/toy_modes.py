@@ -84,6 +84,8 @@ def toy_modes(
     Source: Gissin, Shalev-Shwartz, Daniely 2020 (`gissin2020implicit`); Gidel, Bach, Lacoste-Julien 2019
     (`gidel2019implicit`) for depth 2.
     """
+    if not targets or not depths:
+        raise ValueError("targets and depths must not be empty")
     if min(targets) <= scale or scale <= 0:
         raise ValueError("targets must be larger than the scale, and the scale positive")
     problem = Completion.from_dense(np.diag(np.asarray(targets, float)))
