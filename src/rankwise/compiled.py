@@ -247,8 +247,10 @@ def _refuse_mixtures(members: Members) -> None:
         raise ValueError("the problems of a batch must be of one kind, size and precision")
     if len({(jax.tree.structure(d), _forms(d)) for d in members.data}) > 1:
         raise ValueError("the held-out problems of a batch must be of one kind, size and precision")
-    for state, _ in members.states or ():
-        fresh = jax.eval_shape(members.solvers[0].init, members.problems[0], jax.random.key(0))
+    if members.states is None:
+        return
+    fresh = jax.eval_shape(members.solvers[0].init, members.problems[0], jax.random.key(0))
+    for state, _ in members.states:
         if jax.tree.structure(fresh) != jax.tree.structure(state) or _forms(fresh) != _forms(state):
             raise ValueError("the state is of another solver, or of a problem of another size or precision")
 

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rankwise.cli.places import refuse_no_file
+
 # Other names of the streams that "-" stands for.
 STANDARD_INPUT, STANDARD_OUTPUT = "/dev/stdin", "/dev/stdout"
+
 HELP = "Fill the holes of a table and say how far the result can be trusted."
 
 
@@ -140,10 +143,7 @@ def _check_places(options: argparse.Namespace, output: str) -> None:
     for place in (output, options.report):
         if place in (None, "-"):
             continue
-        if Path(place).is_dir():
-            raise ValueError(f"{place} is a folder, not a file")
-        if not Path(place).resolve().parent.is_dir():
-            raise ValueError(f"{place}: the folder {Path(place).resolve().parent} does not exist")
+        refuse_no_file(place)
         if options.table != "-" and _same(options.table, place):
             if place == options.report:
                 raise ValueError(f"{place} is the input itself: the report needs a place of its own")

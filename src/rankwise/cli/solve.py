@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from rankwise.cli.places import refuse_no_parent
+
 HELP = "Run one solver on one problem, both described by name and number in a TOML file."
 
 
@@ -38,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.output or Path(options.spec).with_suffix(""))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not a folder")
-    if not folder.resolve().parent.is_dir():
-        raise ValueError(f"{folder}: the folder {folder.resolve().parent} does not exist")
+    refuse_no_parent(folder)
     solution = spec.solve(progress=options.interrupt.check)
     write_record(spec, solution, folder)
     made = record(spec, solution)

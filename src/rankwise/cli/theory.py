@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from rankwise.cli.places import refuse_no_file
+
 HELP = "Run theorems and counterexamples anew; print measured beside proved numbers and write a page of plots."
 
 
@@ -54,10 +56,7 @@ def _page(options: argparse.Namespace) -> str:
         page = f"{options.names[0]}.html" if len(options.names) == 1 else "theory.html"
     if page in ("", "-"):
         raise ValueError("--report takes a file name")
-    if Path(page).is_dir():
-        raise ValueError(f"{page} is a folder, not a file")
-    if not Path(page).resolve().parent.is_dir():
-        raise ValueError(f"{page}: the folder {Path(page).resolve().parent} does not exist")
+    refuse_no_file(page)
     if options.figures is not None and not Path(options.figures).is_dir():
         raise ValueError(f"--figures takes a folder that exists, not {options.figures}")
     return page
