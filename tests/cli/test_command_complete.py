@@ -229,6 +229,18 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["no/t.csv"], "no/t.csv: No such file or directory"),
+        (["t.csv/t.csv"], "t.csv/t.csv: Not a directory"),
+        (["circle.csv"], "circle.csv: Too many levels of symbolic links"),
+        (["t.csv", "-o", "circle.csv"], "circle.csv: symbolic links lead in a circle there"),
+        (["t.csv", "-o", "t.csv/o.csv"], "t.csv is a file"),
+        (["t.csv", "-o", "o"], "o: a file name without an ending tells no format; known: .arrow, .csv, "),
+        (["t.csv", "--header", "--no-header"], "--no-header: not allowed with argument --header"),
+        (["t.csv", "--no-labels", "--labels"], "--labels: not allowed with argument --no-labels"),
+        (["t.csv", "--json", "--quiet"], "--quiet: not allowed with argument --json"),
+        (["t.csv", "--report", "/dev/stdout"], "--report takes a file name"),
+        (["object.npy"], "object.npy holds Python objects, which are refused because loading them can run code"),
+        (["object.npz"], "object.npz holds Python objects, which are refused because loading them can run code"),
         (["no.csv"], "no.csv: No such file or directory"),
         (["no.xyz"], "unknown file ending '.xyz'"),
         (["t.csv", "-o", "o.cvs"], "unknown file ending '.cvs'; did you mean '.csv'"),
@@ -270,8 +282,55 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
 def test_mistakes_are_told_in_one_line(shell, table, matrix, tmp_path, words, told):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.csv").symlink_to("t.csv")
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
     np.save("t.npy", matrix)
+    np.save("object.npy", matrix.astype(object))
+    np.savez("object.npz", X=matrix.astype(object))
     assert told in shell.refuses("complete", *words)
+
+
+def test_what_the_output_s_format_cannot_hold_is_noted(shell, table):
+    note = "left out of the .npy file: the column names, column 'name', column 'kind'"
+    assert shell.json("complete", table, "-o", "o.npy", "--report", "p.html")["warnings"] == [note]
+    assert shell("complete", table, "-o", "o.npy") == 0
+    assert f"note: {note}\n" in shell.out
+    assert shell("complete", table, "-o", "o.npy", "--quiet") == 0
+    assert (shell.out, shell.err) == ("", "")
+    for kept in ("o.csv", "o.tsv", "o.parquet", "o.feather"):
+        assert shell.json("complete", table, "-o", kept)["warnings"] == []
+
+
+def test_rounded_cells_are_noted_where_they_are_rounded(shell):
+    given = pd.DataFrame({"a": [1, 2, None, 5], "b": [1, 1, 1, 1], "c": [2.5, 1, 3, None]})
+    given.astype({"a": "Int64"}).to_parquet("t.parquet")
+    note = "what was filled in is rounded in columns of whole numbers: 'a'"
+    assert shell.json("complete", "t.parquet", "--method", "means")["warnings"][:1] == [note]
+    assert pd.read_parquet("t.filled.parquet")["a"].tolist() == [1, 2, 3, 5]
+    noted = shell.json("complete", "t.parquet", "--method", "means", "-o", "o.npy")["warnings"]
+    assert "left out of the .npy file: the column names" in noted
+    assert note not in noted
+    assert np.load("o.npy")[2, 0] == pytest.approx(8 / 3)
+    given.fillna(3).astype({"a": "Int64"}).to_parquet("t.parquet")
+    assert note not in shell.json("complete", "t.parquet", "--method", "means")["warnings"]
+
+
+def test_what_stands_beside_an_array_or_long_form_is_noted(shell, matrix, tmp_path):
+    np.savez("t.npz", X=matrix, rows=np.arange(12))
+    assert shell.json("complete", "t.npz", "-o", "o.csv")["warnings"] == ["left out of the .csv file: array 'rows'"]
+    assert shell.json("complete", "t.npz", "-o", "o.npz")["warnings"] == []
+    lines = [f"u{i},i{j},d,{x:.6f}" for (i, j), x in np.ndenumerate(matrix) if not np.isnan(x)]
+    (tmp_path / "l.csv").write_text("\n".join(["user,item,day,stars", *lines]) + "\n")
+    noted = shell.json("complete", "l.csv", "--long", "user,item,stars", "-o", "o.mtx")["warnings"]
+    assert noted == ["left out of the .mtx file: the row and column labels, column 'day'"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_the_null_device_takes_output_and_report_and_is_named_when_it_is_read(shell, table):
+    before = os.stat(os.devnull)
+    assert shell("complete", table, "-o", os.devnull, "--report", os.devnull) == 0
+    assert shell.out.endswith(f"filled table: {os.devnull}; page: {os.devnull}\n")
+    assert os.stat(os.devnull).st_ino == before.st_ino
+    assert shell.refuses("complete", os.devnull) == f"rankwise: {os.devnull} is empty"
 
 
 def test_an_unreadable_file_is_told(shell, table, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rankwise.cli.interrupt import Interrupt, interruptible
-from rankwise.cli.listing import registries
+from rankwise.cli.listing import PLACES, registry
 from rankwise.data.tables import write_atomically
 
 COMMAND = [sys.executable, "-m", "rankwise"]
@@ -41,14 +41,10 @@ def test_help(shell, words):
     assert shell.out.startswith("usage: rankwise")
 
 
-def test_no_command_shows_the_help_and_fails(shell):
-    assert shell() == 2
-    assert shell.err.startswith("usage: rankwise")
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        ([], "rankwise: a command is needed: complete, solve, theory or list (see rankwise --help)"),
         (["complet"], "unknown command 'complet'; did you mean 'complete'?"),
         (["frobnicate"], "unknown command 'frobnicate'; known: complete, list, solve"),
         (["-x"], "unknown option -x"),
@@ -56,6 +52,8 @@ def test_no_command_shows_the_help_and_fails(shell):
         (["list", "solver"], "unknown registry 'solver'; did you mean 'solvers'?"),
         (["list", "nothing"], "unknown registry 'nothing'; known: factorizations, "),
         (["solve"], "arguments are required: SPEC.toml"),
+        (["solve", "run.toml", "--quiet", "--json"], "--json: not allowed with argument --quiet"),
+        (["theory", "--json", "--quiet"], "--quiet: not allowed with argument --json"),
         (["solve", "no.toml"], "no.toml: No such file or directory"),
         (["solve", "."], "Is a directory"),
     ],
@@ -66,12 +64,29 @@ def test_mistakes_are_told_in_one_line(shell, words, told):
 
 def test_list_names_everything_with_a_sentence(shell):
     assert shell("list") == 0
-    for title, registry in registries().items():
+    for title in PLACES:
         assert f"\n{title}\n" in "\n" + shell.out
-        for name in registry:
+        for name in registry(title):
             assert any(line.split()[0] == name and len(line.split()) > 1 for line in shell.out.splitlines())
     assert shell("list", "solvers") == 0
     assert shell.out.startswith("solvers\n  gradient_descent ")
+
+
+LISTS_ONE = """
+import sys
+from rankwise.cli import main
+main(["list", sys.argv[1]])
+print(any(name in sys.modules for name in sys.argv[2:]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"), [("optimizers", ["jax", "optax", "scipy", "rankwise.theory"]), ("theory", ["jax", "diffrax"])]
+)
+def test_listing_a_registry_does_not_load_what_runs_it(name, absent):
+    done = subprocess.run([sys.executable, "-c", LISTS_ONE, name, *absent], capture_output=True, text=True)
+    assert done.stdout.startswith(f"{name}\n  ")
+    assert done.stderr == "False\n"
 
 
 def test_solve_writes_its_record(shell, tmp_path):
@@ -99,6 +114,7 @@ def test_solve_writes_its_record(shell, tmp_path):
         (["bytes.toml"], "bytes.toml is not a TOML file"),
         (["wrong.toml"], "wrong.toml: solver.ranks is not a key"),
         (["run.toml", "-o", "run.toml"], "run.toml is a file, not a folder"),
+        (["run.toml", "-o", "circle"], "circle: symbolic links lead in a circle there"),
         (["run.toml", "-o", "no/folder"], "no/folder: the folder"),
         (["run.toml", "-o", ""], "-o takes the name of a folder"),
         (["noend"], "noend has no ending that the folder's name could leave out: name a folder with -o"),
@@ -112,6 +128,7 @@ def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
     (tmp_path / "bytes.toml").write_bytes(bytes(range(128, 256)))
     (tmp_path / "wrong.toml").write_text(SPEC + "ranks = 3\n")
     (tmp_path / "noend").write_text(SPEC)
+    (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "blind.toml").write_text(SPEC.replace("effective_rank", "heldout_loss"))
     assert told in shell.refuses("solve", *words)
 

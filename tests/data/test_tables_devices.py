@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from rankwise.data.tables import read_table, write_atomically, write_table, write_together
+from rankwise.data.tables import is_device, read_table, write_atomically, write_table, write_together
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -41,6 +41,34 @@ def test_a_folder_is_no_place_for_a_table(tmp_path):
         write_atomically(tmp_path, lambda file: file.write(b"new"))
     assert caught.value.filename == str(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="open streams have no names here")
+def test_an_open_stream_is_written_on_and_read_by_its_name(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    (tmp_path / "link").symlink_to("stream")
+    with open(log, "ab") as stream:
+        (tmp_path / "stream").symlink_to(f"/dev/fd/{stream.fileno()}")
+        write_atomically(f"/dev/fd/{stream.fileno()}", lambda file: file.write(b"a,b\n"))
+        write_atomically(tmp_path / "link", lambda file: file.write(b"1,2\n"))
+        assert os.path.samestat(os.fstat(stream.fileno()), log.stat())
+    assert log.read_bytes() == b"before\na,b\n1,2\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "log", "stream"]
+    log.write_bytes(b"a,b\n1,2\n")
+    with open(log, "rb") as stream:
+        name = f"/dev/fd/{stream.fileno()}"
+        table = read_table(name)
+    assert table.name == name
+    assert table.values.tolist() == [[1, 2]]
+
+
+def test_files_are_no_devices_wherever_they_are(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "circle").symlink_to("circle")
+    assert not any(is_device(tmp_path / name) for name in ("file", "link", "circle", "none", "."))
+    assert is_device(os.devnull)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

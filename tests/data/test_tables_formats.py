@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 from pyarrow import feather, parquet
 
-from rankwise.data.tables import read_table, write_table
+from rankwise.data.tables import read_table, table_from, write_table, writing_losses
 
 READ = {"parquet": parquet.read_table, "feather": feather.read_table}
 WRITE = {"parquet": parquet.write_table, "feather": feather.write_feather}
@@ -267,7 +267,7 @@ def test_tables_change_format(tmp_path):
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t", "t.filled"])
 def test_unknown_endings_are_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="unknown file ending"):
+    with pytest.raises(ValueError, match=r"unknown file ending|without an ending tells no format"):
         read_table(tmp_path / name)
 
 
@@ -324,3 +324,16 @@ def test_long_form_needs_its_header_and_notes_the_decimal_comma(tmp_path):
     assert read_table(tmp_path / "t.csv", long=LONG).notes == ("the decimal sign is taken to be the comma",)
     with pytest.raises(ValueError, match="long form needs the header"):
         read_table(tmp_path / "t.csv", long=LONG, header=False)
+
+
+def test_losses_of_a_frame_and_of_whole_arrays():
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, np.nan], "day": ["x", "y"]})
+    table = table_from(frame)
+    denoised = np.array([[1.2, 0.5], [2, 0.25]])
+    assert writing_losses(table, denoised, "o.npy") == ("left out of the .npy file: the column names, column 'day'",)
+    rounded = "what was filled in is rounded in columns of whole numbers: "
+    assert writing_losses(table, denoised, "o.csv", denoise=True) == (f"{rounded}'a'",)
+    many = table_from(np.ones((1, 7), int))
+    named = f"{rounded}'c1', 'c2', 'c3', 'c4', 'c5' and 2 more"
+    assert writing_losses(many, np.full((1, 7), 0.5), "o.npy", denoise=True) == (named,)
+    assert writing_losses(many, np.full((1, 7), 0.5), "o.npy") == ()

@@ -11,10 +11,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rankwise.cli.options import add_printing, add_switch
 from rankwise.cli.places import refuse_no_file
+
+if TYPE_CHECKING:
+    from rankwise.data.tables import Writer
 
 # Other names of the streams that "-" stands for.
 STANDARD_INPUT, STANDARD_OUTPUT = "/dev/stdin", "/dev/stdout"
@@ -50,26 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the table is in long form: one observation per line, in these columns; "
         "a name with a comma in it goes in quotes, as in a CSV file",
     )
-    parser.add_argument(
-        "--header",
-        action=argparse.BooleanOptionalAction,
-        help="the first line of a text table is a header (default: found out)",
+    add_switch(
+        parser, "header", "the first line of a text table is a header (default: found out)", "the first line is data"
     )
-    parser.add_argument(
-        "--labels",
-        action=argparse.BooleanOptionalAction,
-        help="the first column holds row labels (default: found out)",
+    add_switch(
+        parser, "labels", "the first column holds row labels (default: found out)", "the first column is no label"
     )
     parser.add_argument("--denoise", action="store_true", help="replace observed cells too by the model's values")
     parser.add_argument("--fill-empty", action="store_true", help="fill rows and columns that have no observed cell")
     parser.add_argument("--force", action="store_true", help="allow the output to replace the input")
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_printing(parser, "the summary")
 
 
 def run(options: argparse.Namespace) -> int:
     """Read, complete, write, print."""
-    from rankwise.data.tables import format_of, is_device, read_table, table_writer, write_together
+    from rankwise.data.tables import format_of, is_device, read_table, table_writer, write_together, writing_losses
     from rankwise.estimators import METHODS, complete, record
     from rankwise.registry import look_up
 
@@ -81,22 +81,24 @@ def run(options: argparse.Namespace) -> int:
     output = _default_output(options.table) if options.output is None else options.output
     output = "-" if output == STANDARD_OUTPUT else output
     _check_places(options, output)
-    for place in (options.table, output):
-        if place != "-" and not is_device(place):
-            format_of(place)
+    if output != "-" and not is_device(output):
+        format_of(output)
     table = read_table(options.table, long=_long(options.long), header=options.header, labels=options.labels)
     with _progress(options) as step:
         done = complete(
             table, method=options.method, holdout=options.holdout, key=options.seed, max_rank=options.max_rank,
             denoise=options.denoise, fill_empty=options.fill_empty, progress=step,
         )  # fmt: skip
+    notes = (*table.notes, *writing_losses(table, done.matrix, output, denoise=options.denoise))
+    done = replace(done, table=replace(table, notes=notes))
     command = shlex.join(["rankwise", *options.command_line])
-    writers = {output: table_writer(table, done.matrix, output, denoise=options.denoise)}
+    writers: dict[str | Path, Writer] = {output: table_writer(table, done.matrix, output, denoise=options.denoise)}
     if options.report:
         from rankwise.report import render_completion
 
         page = render_completion(record.full(done, output, command)).encode(errors="backslashreplace")
-        writers[options.report] = lambda file: file.write(page)
+        # A path and no string, so that the two stay apart where both are /dev/null.
+        writers[Path(options.report)] = lambda file: file.write(page)
     write_together(writers)
     _print(record.summary(done, output, command), options, output)
     return 0
@@ -126,10 +128,16 @@ def _long(given: str | None) -> tuple[str, str, str] | None:
 
 def _check_table(options: argparse.Namespace) -> None:
     """Refuse, before any work, a table that cannot be one, and settings that contradict one another."""
+    from rankwise.data.tables import format_of, is_device
+
     if not options.table:
         raise ValueError("TABLE is an empty name: give a file, or - for standard input")
-    if options.table != "-" and Path(options.table).is_dir():
-        raise ValueError(f"{options.table} is a folder, not a file")
+    if options.table != "-":
+        if Path(options.table).is_dir():
+            raise ValueError(f"{options.table} is a folder, not a file")
+        if not is_device(options.table):
+            format_of(options.table)
+        os.stat(options.table)  # a missing table is told before its output's place is looked at
     if options.long is not None and options.header is False:
         raise ValueError("--long needs the header, which names its columns: leave --no-header out")
 
@@ -138,25 +146,27 @@ def _check_places(options: argparse.Namespace, output: str) -> None:
     """Refuse, before any work, places that cannot or must not be written."""
     if not output:
         raise ValueError("-o takes a file name, or - for standard output")
-    if options.report in ("", "-"):
+    if options.report in ("", "-", STANDARD_OUTPUT):
         raise ValueError("--report takes a file name")
     for place in (output, options.report):
         if place in (None, "-"):
             continue
         refuse_no_file(place)
+        if _same(place, os.devnull):
+            continue  # it takes everything, and nothing is replaced
         if options.table != "-" and _same(options.table, place):
             if place == options.report:
                 raise ValueError(f"{place} is the input itself: the report needs a place of its own")
             if not options.force:
                 raise ValueError(f"{place} is the input itself; --force allows the output to replace it")
-    if options.report and output != "-" and _same(output, options.report):
+    if options.report and output != "-" and _same(output, options.report) and not _same(output, os.devnull):
         raise ValueError("the output and the report cannot be the same file")
 
 
 def _same(one: str, other: str) -> bool:
     with contextlib.suppress(OSError):
         return os.path.samefile(one, other)
-    return Path(one).resolve() == Path(other).resolve()
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextlib.contextmanager

@@ -85,8 +85,8 @@ def _run(given: list[str], interrupt: Interrupt) -> int:
         print(f"rankwise {version('rankwise')}")  # noqa: T201
         return 0
     if options.command is None:
-        options.parser.print_help(sys.stderr)
-        return 2
+        *names, last = COMMANDS
+        options.parser.error(f"a command is needed: {', '.join(names)} or {last}")
     options.command_line, options.interrupt = given, interrupt
     _keep_compiled_programs()
     return options.run(options)

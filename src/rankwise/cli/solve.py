@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_parent
 
 HELP = "Run one solver on one problem, both described by name and number in a TOML file."
@@ -22,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where record.json and matrix.npz go (default: SPEC without its ending)",
     )
-    parser.add_argument("--json", action="store_true", help="print the record as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_printing(parser, "the record")
 
 
 def run(options: argparse.Namespace) -> int:

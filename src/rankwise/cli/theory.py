@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file
 
 HELP = "Run theorems and counterexamples anew; print measured beside proved numbers and write a page of plots."
@@ -20,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", metavar="PAGE.html", help="where the page goes (default: NAME.html, or theory.html for several)"
     )
     parser.add_argument("--figures", metavar="FOLDER", help="also write each figure as FOLDER/NAME.png")
-    parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_printing(parser, "the numbers")
 
 
 def run(options: argparse.Namespace) -> int:

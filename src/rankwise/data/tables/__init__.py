@@ -15,6 +15,7 @@ from rankwise.data.tables.atomic import Writer, is_device, write_atomically, wri
 from rankwise.data.tables.base import Table
 from rankwise.data.tables.frames import Frame, from_frame, is_frame
 from rankwise.data.tables.long import long_from_arrow, long_from_text
+from rankwise.data.tables.losses import MATRICES, losses
 from rankwise.data.tables.text import TEXTS, parse, read_text
 from rankwise.registry import look_up, nearest
 
@@ -33,7 +34,6 @@ FORMATS: dict[str, str] = {
     ".npz": "npz",
     ".mtx": "mtx",
 }
-MATRICES = ("npy", "npz", "mtx")
 # How the files of a format begin that is not text to guess at.
 STARTS = {
     b"PAR1": "parquet",
@@ -56,6 +56,7 @@ __all__ = [
     "write_atomically",
     "write_table",
     "write_together",
+    "writing_losses",
 ]
 
 
@@ -69,7 +70,9 @@ def format_of(path: str | os.PathLike[str]) -> str:
     for ending in sorted(FORMATS, key=len, reverse=True):
         if name.endswith(ending):
             return FORMATS[ending]
-    raise ValueError(f"{path}: unknown file ending {Path(path).suffix!r}{nearest(Path(name).suffix, FORMATS)}")
+    ending = Path(name).suffix
+    fault = f"unknown file ending {Path(path).suffix!r}" if ending else "a file name without an ending tells no format"
+    raise ValueError(f"{path}: {fault}{nearest(ending, FORMATS)}")
 
 
 def read_table(
@@ -93,7 +96,7 @@ def read_table(
     """
     piped = str(path) == "-"
     kind = format or (None if piped or is_device(path) else format_of(path))
-    name = "standard input" if piped else Path(path).name
+    name = "standard input" if piped else str(path) if is_device(path) else Path(path).name
     data = _standard_input() if piped else Path(path).read_bytes()
     kind = kind or _kind_of(data)
     look_up(kind, dict.fromkeys(FORMATS.values()), "format")
@@ -158,7 +161,7 @@ def table_writer(
     """What `write_table` puts into the file, for `write_together`."""
     changes = table.filled(filled, denoise)
     source = table.source
-    kind = format or (source.format if str(path) == "-" or is_device(path) else format_of(path))
+    kind = _kind_for(table, path, format)
 
     def write(file: BinaryIO) -> None:
         if kind == source.format:
@@ -169,6 +172,22 @@ def table_writer(
             source.write_as(kind, changes, file)
 
     return write
+
+
+def writing_losses(
+    table: Table,
+    filled: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    denoise: bool = False,
+    format: str | None = None,
+) -> tuple[str, ...]:
+    """What `write_table`, called alike, leaves out or rounds: at most one sentence for either."""
+    return losses(table, table.filled(filled, denoise), _kind_for(table, path, format))
+
+
+def _kind_for(table: Table, path: str | os.PathLike[str], format: str | None) -> str:
+    return format or (table.source.format if str(path) == "-" or is_device(path) else format_of(path))
 
 
 def table_from(X: Any) -> Table:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from rankwise.data.tables.arrow import in_type
-from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge
+from rankwise.data.tables.base import Filled, Source, Table, floats, make_table, refuse_huge, shortened
 from rankwise.data.tables.matrix_market import read_matrix_market
 from rankwise.problems.completion import stored_entries
 
 FORMAT_NAMES = {"npy": ".npy", "npz": ".npz", "mtx": "Matrix Market"}
 KEYS = ("X", "arr_0")
+OBJECTS = "Python objects, which are refused because loading them can run code: save it with array.astype(float)"
 # Stands for the arrays that together are a SciPy sparse matrix.
 SPARSE = "\0sparse"
 
@@ -50,6 +51,14 @@ class Matrix(Source):
         array = self.filled(filled)
         return pa.table({f"c{j + 1}": pa.array(array[:, j], from_pandas=True) for j in range(array.shape[1])})
 
+    def besides(self) -> tuple[str, ...]:
+        """The other members of the .npz file."""
+        return tuple(f"array {shortened(one.filename.removesuffix('.npy'))!r}" for one, _ in self.rest)
+
+    def whole(self) -> np.ndarray:
+        """Whether the array is one of whole numbers or truth values."""
+        return np.array(self.array.dtype.kind in "iub")
+
 
 def write_matrix(
     array: np.ndarray,
@@ -69,8 +78,6 @@ def write_matrix(
             for one, data in ((f"{key}.npy", member.getvalue()), *rest):
                 archive.writestr(one, data)
     else:
-        import scipy.io
-
         scipy.io.mmwrite(buffer, array, precision=17)
     file.write(buffer.getvalue())
 
@@ -82,8 +89,9 @@ def read_matrix(data: bytes, name: str, format: str) -> Table:
     files: stored entries are observed, explicit zeros too, all others are holes; they come back dense.
 
     Raises:
-        ValueError: on a broken file, an .npz with several arrays none of which has such a name (its names are
-            listed), an array that is not a numeric matrix, or infinities.
+        ValueError: on a broken file, an array of Python objects (loading one can run code), an .npz with several
+            arrays none of which has such a name (its names are listed), an array that is not a numeric matrix, or
+            infinities.
     """
     key, rest = "arr_0", ()
     file = io.BytesIO(data)
@@ -97,6 +105,8 @@ def read_matrix(data: bytes, name: str, format: str) -> Table:
         raise
     except Exception as error:  # the readers raise many kinds on broken bytes
         words = (str(error) or repr(error)).splitlines()[0]
+        if "allow_pickle" in words:  # so NumPy and SciPy say that they would have to run what the file holds
+            raise ValueError(f"{name} holds {OBJECTS}") from error
         raise ValueError(f"{name} is not a readable {FORMAT_NAMES[format]} file: {words}") from error
     return from_array(array, name, format, "arr_0" if key == SPARSE else key, rest)
 

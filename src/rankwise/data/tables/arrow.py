@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.base import Filled, Source, Table, make_table
+from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table
 from rankwise.data.tables.guess import choose_labels, first_notes, left_out
 
 
@@ -34,6 +34,18 @@ class Arrow(Source):
                 column = replace_numbers(table.column(j), filled.values[:, k], filled.take[:, k])
                 table = table.set_column(j, table.schema.field(j), column)
         return table
+
+    def besides(self) -> tuple[str, ...]:
+        """The column names, and the columns that are not numeric."""
+        names = self.table.column_names
+        rest = columns_in_words(name for j, name in enumerate(names) if j not in self.numeric)
+        return ("the column names", *rest)
+
+    def whole(self) -> np.ndarray:
+        """Which numeric columns are of an integer type."""
+        import pyarrow as pa
+
+        return np.array([pa.types.is_integer(self.table.schema.field(j).type) for j in self.numeric])
 
 
 def read_arrow(data: bytes, name: str, format: str, labels: bool | None = None) -> Table:

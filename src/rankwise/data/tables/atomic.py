@@ -41,9 +41,18 @@ def write_together(writers: Mapping[Any, Writer]) -> None:
 
 
 def is_device(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is neither a file nor a folder but, say, /dev/null or a pipe, which no file may replace."""
+    """Whether no file may replace what a path names: a device such as /dev/null, a pipe, or an open stream of this
+    process by its name, such as /dev/stderr, even where that is redirected into a file.
+    """
     place = Path(path)
-    return place.exists() and not place.is_file() and not place.is_dir()
+    return place.exists() and not place.is_dir() and (not place.is_file() or _is_stream(place))
+
+
+def _is_stream(place: Path) -> bool:
+    """Whether an existing path, or a link on its way, lies among the open streams: /dev/fd, on Linux /proc/self/fd."""
+    if os.path.realpath(place.parent) == os.path.realpath("/dev/fd"):
+        return True
+    return place.is_symlink() and _is_stream(place.parent / os.readlink(place))
 
 
 def _stage(path: Any, writer: Writer, stack: contextlib.ExitStack) -> Callable[[], None]:
@@ -78,7 +87,8 @@ def _move(part: str, target: Path, path: Any) -> None:
 
 
 def _pour(data: bytes, path: Any) -> None:
-    with _naming(path), open(path, "wb") as device:
+    # Not created if it has gone meanwhile; and a stream redirected into a file keeps what was written before.
+    with _naming(path), open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as device:
         device.write(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -26,6 +27,14 @@ class Source(ABC):
     @abstractmethod
     def arrow(self, filled: Filled) -> Any:
         """The filled table as a pyarrow Table, labels first: the way to every other tabular format."""
+
+    @abstractmethod
+    def besides(self) -> tuple[str, ...]:
+        """What it holds besides the matrix of numbers, in words: "the column names", "column 'date'"."""
+
+    def whole(self) -> np.ndarray:
+        """Which numeric columns hold whole numbers by their type, shape (p,) or one value for all."""
+        return np.array(False)
 
     def write_as(self, format: str, filled: Filled, file: BinaryIO) -> None:
         """Write the filled table in another tabular format."""
@@ -91,6 +100,11 @@ def numbered(count: int, prefix: str = "") -> tuple[str, ...]:
 def shortened(label: str) -> str:
     """A label as messages show it: at most `LONGEST` characters."""
     return label if len(label) <= LONGEST else label[: LONGEST - 3] + "..."
+
+
+def columns_in_words(names: Iterable[object]) -> tuple[str, ...]:
+    """ "column 'date'" for each name."""
+    return tuple(f"column {shortened(str(name))!r}" for name in names)
 
 
 def floats(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.arrow import in_type, numbers_of, replace_numbers
-from rankwise.data.tables.base import Filled, Source, Table, make_table, shortened
+from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, shortened
 from rankwise.data.tables.guess import choose_labels, first_notes, left_out
 
 # Whole numbers beyond this have no double.
@@ -33,6 +33,16 @@ class Frame(Source):
         import narwhals as nw
 
         return nw.from_native(self.native(filled), eager_only=True).to_arrow()
+
+    def besides(self) -> tuple[str, ...]:
+        """The column names, and the columns that are not numeric."""
+        rest = columns_in_words(name for j, name in enumerate(self.frame.columns) if j not in self.numeric)
+        return ("the column names", *rest)
+
+    def whole(self) -> np.ndarray:
+        """Which numeric columns are of an integer type."""
+        kinds = [self.frame.schema[name] for name in self.frame.columns]
+        return np.array([kinds[j].is_integer() for j in self.numeric])
 
     def native(self, filled: Filled) -> Any:
         """The frame in its own library, same index, columns and types, with the new numbers in place."""

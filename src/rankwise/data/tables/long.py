@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.arrow import Arrow, in_type, is_numeric, numbers_of, replace_numbers, write_arrow
-from rankwise.data.tables.base import Filled, Source, Table, make_table, refuse_huge, shortened
+from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, refuse_huge, shortened
 from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
 
@@ -81,6 +81,19 @@ class Long(Source):
             for j, field in enumerate(table.schema)
         ]
         return pa.concat_tables([table, pa.Table.from_arrays(columns, schema=table.schema)])
+
+    def besides(self) -> tuple[str, ...]:
+        """The labels of rows and columns, and the columns that are none of the three."""
+        names = self.inner.table.column_names if isinstance(self.inner, Arrow) else self.inner.sheet.texts[0]
+        rest = columns_in_words(name for j, name in enumerate(names) if j not in self.places)
+        return ("the row and column labels", *rest)
+
+    def whole(self) -> np.ndarray:
+        """Whether the value column is of an integer type."""
+        import pyarrow as pa
+
+        inner, place = self.inner, self.places[2]
+        return np.array(isinstance(inner, Arrow) and pa.types.is_integer(inner.table.schema.field(place).type))
 
     def _text_table(self) -> Any:
         """The cells as an Arrow table: the value column in float64, all others as text."""

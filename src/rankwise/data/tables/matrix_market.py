@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 BANNER = "%%matrixmarket matrix"
 LAYOUTS = ("coordinate", "array")
@@ -18,7 +18,7 @@ def read_matrix_market(data: bytes) -> np.ndarray | scipy.sparse.coo_array:
     Raises:
         ValueError: on anything the format does not allow (the line is named), complex numbers, or a mere pattern.
     """
-    lines = [(i + 1, line.strip()) for i, line in enumerate(data.decode().splitlines())]
+    lines = [(i + 1, line.strip()) for i, line in enumerate(data.decode(errors="replace").splitlines())]
     words = lines[0][1].lower().split() if lines else []
     if " ".join(words[:2]) != BANNER or len(words) != 5:
         raise ValueError("its first line is not '%%MatrixMarket matrix LAYOUT FIELD SYMMETRY'")

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rankwise.data.tables.base import Filled, Source, Table, make_table, shortened
+from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, shortened
 from rankwise.data.tables.guess import first_notes, left_out, looks_like_header, looks_like_labels, numbers_as_labels
 from rankwise.data.tables.sheet import Sheet, quoted, read_sheet, unpack
 
@@ -90,6 +90,12 @@ class Text(Source):
             if columns[j] is None:
                 columns[j] = pa.array([line[j] for line in self.cells], pa.string())
         return pa.Table.from_arrays(columns, names=distinct(names))
+
+    def besides(self) -> tuple[str, ...]:
+        """The column names, if the first line holds them, and the columns that are not numeric."""
+        names = self.header or [f"c{j + 1}" for j in range(len(self.sheet.raw[0]))]
+        rest = columns_in_words(name for j, name in enumerate(names) if j not in self.numeric)
+        return ("the column names", *rest) if self.header else rest
 
 
 def is_tsv(format: str) -> bool:
