@@ -144,6 +144,8 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
         ("solver.factorization.depth", 0, "solver.factorization: depth"),
         ("solver.factorization.depth", 10**12, "solver.factorization.depth is too large"),
         ("solver.factorization.start.scale", "x", "solver.factorization.start.scale must be a number, not 'x'"),
+        ("solver.factorization.start", "given", "solver.factorization.start: Given needs a matrix, which only Python"),
+        ("solver.factorization.start", {"name": "given", "matrix": [[1.0]]}, "Given needs a matrix, which only Python"),
         ("solver.factorization.start", "gausian", "unknown start 'gausian'; did you mean 'gaussian'?"),
         ("solver.optimizer", 3, "solver.optimizer must be a table of keys"),
         ("solver.optimizer", "rmsprp", "solver.optimizer.name: unknown optimizer 'rmsprp'; did you mean 'rmsprop'?"),

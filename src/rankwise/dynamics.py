@@ -77,7 +77,7 @@ def singular_speeds(matrix: Array, gradient: Array, depth: float) -> Array:
 def spectral_velocity(
     left: Array, sigma: Array, right: Array, gradient: Array, depth: float
 ) -> tuple[Array, Array, Array]:
-    r"""How U (d1, k), sigma (k,) and V (d2, k) move, for W = U diag(sigma) V^T with distinct sigma > 0.
+    r"""How U (d1, k), sigma (k,) and V (d2, k) move, for W = U diag(sigma) V^T with distinct sigma.
 
     With C = U^T G V, S = diag(sigma) and the skew F_rs = 1 / (sigma_s^(2/N) - sigma_r^(2/N)):
 
@@ -87,13 +87,14 @@ def spectral_velocity(
 
     depth = infinity: per N, so F_rs = 1 / (log sigma_s^2 - log sigma_r^2), and no motion out of the spans.
 
+    Where sigma_r = sigma_s = 0 the terms of the pair vanish, at depth 2 and more: zeros stay zero, and among themselves
+    their vectors may be chosen. At depth 1 every sigma must be positive.
+
     Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), theorem 3 and lemma 2.
     """
     xp = array_namespace(left)
     coupling = left.T @ gradient @ right
-    level = 2 * xp.log(sigma) if depth == math.inf else sigma ** (2 / depth)
-    gap = level[None, :] - level[:, None] + xp.eye(sigma.shape[0], dtype=sigma.dtype)
-    skew = (1 - xp.eye(sigma.shape[0], dtype=sigma.dtype)) / gap
+    skew = _inverse_gaps(sigma, depth)
     moved_left = -left @ (skew * (coupling * sigma + (coupling * sigma).T))
     scaled = sigma[:, None] * coupling
     moved_right = -right @ (skew * (scaled + scaled.T))
@@ -102,6 +103,16 @@ def spectral_velocity(
         moved_left = moved_left - (gradient @ right - left @ coupling) * out
         moved_right = moved_right - (gradient.T @ left - right @ coupling.T) * out
     return moved_left, _speeds(sigma, xp.linalg.diagonal(coupling), depth), moved_right
+
+
+def _inverse_gaps(sigma: Array, depth: float) -> Array:
+    """F_rs, 0 on the diagonal and where its factor vanishes: for two zeros (depth infinity: where either is 0)."""
+    xp = array_namespace(sigma)
+    positive = sigma > 0
+    one, other = positive[:, None], positive[None, :]
+    seen = (one & other if depth == math.inf else one | other) & ~xp.eye(sigma.shape[0], dtype=xp.bool)
+    level = 2 * xp.log(xp.where(positive, sigma, 1.0)) if depth == math.inf else sigma ** (2 / depth)
+    return xp.where(seen, 1 / xp.where(seen, level[None, :] - level[:, None], 1.0), 0.0)
 
 
 def _speeds(sigma: Array, drive: Array, depth: float) -> Array:

@@ -125,7 +125,10 @@ def solve_batch(
 
 
 def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> None:
-    """Raise a ValueError if the solver cannot take the problem, or held-out data or truth are of another shape."""
+    """Raise a ValueError if the solver cannot take the problem or its misfit, or data are of another shape."""
+    if not isinstance(problem.misfit, solver.misfits):
+        known = " or ".join(misfit.__name__ for misfit in solver.misfits)
+        raise ValueError(f"{type(solver).__name__} works with a misfit {known}, not {problem.misfit!r}")
     solver.check(problem)
     for name, item in zip(("heldout", "truth"), data, strict=True):
         if item is not None and tuple(item.shape) != tuple(problem.shape):
@@ -212,7 +215,8 @@ def _measure(
 ) -> dict[str, np.ndarray]:
     given = {"matrix": solver.matrix(state), "problem": problem, "heldout": data[0], "truth": data[1]}
     own = {name: np.asarray(value) for name, value in solver.record(state).items()}
-    return {name: np.asarray(MEASURES[name](given)) for name in names} | own
+    with np.errstate(over="ignore", invalid="ignore"):  # squares beyond the floats are inf, their quotients nan
+        return {name: np.asarray(MEASURES[name](given)) for name in names} | own
 
 
 def _align(values: list[np.ndarray]) -> np.ndarray:

@@ -95,6 +95,12 @@ class LowRank(Plain):
         return LowRank(u[:, :rank] * root, v[:, :rank] * root)
 
 
+def degrees_of_freedom(rank: int, shape: tuple[int, int], symmetric: bool = False) -> int:
+    """The dimension of the matrices of a rank: r (d1 + d2 - r), or r d - r (r - 1) / 2 if symmetric."""
+    d1, d2 = shape
+    return rank * d1 - rank * (rank - 1) // 2 if symmetric else rank * (d1 + d2 - rank)
+
+
 def singular_values(matrix: Array) -> Array:
     """Singular values in descending order of a dense matrix (d1, d2) or a `LowRank`."""
     if isinstance(matrix, LowRank):

@@ -59,8 +59,11 @@ def train_loss(matrix: Array, problem: Problem) -> Array:
 
 
 def heldout_loss(matrix: Array, heldout: Problem) -> Array:
-    """Squared residuals on observations the solver has not seen: their sum over sum_i |A_i|_F^2 (completion: mean)."""
-    return (heldout.residual(matrix) ** 2).sum() / heldout.energy()
+    """Squared residuals on observations the solver has not seen: their sum over sum_i |A_i|_F^2 (completion: mean).
+
+    With another misfit h than squares, 2 h(residual) stands for the squared residual.
+    """
+    return 2 * heldout.misfit.value(heldout.residual(matrix)).sum() / heldout.energy()
 
 
 def mean_square_error(matrix: Array, truth: Array) -> Array:

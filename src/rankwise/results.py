@@ -14,6 +14,10 @@ class RESULTS(Enum):
         "Nothing the factorization can do lowers the loss: a stationary point. If the loss is not small, start larger "
         "or elsewhere."
     )
+    optimal = (
+        "The duality gap and the violation of the constraints are within the tolerance: no matrix that fits has an "
+        "objective lower by more than the gap."
+    )
     noise_level = "The residual has reached the noise level given; fitting further would fit noise."
     closed_form = "Means and effects are computed at once: there was nothing to iterate."
     no_holes = "There was no hole to fill."
@@ -32,9 +36,17 @@ class RESULTS(Enum):
         "No further rank-one term reduces the loss: a local minimum of the factors. A small ridge, more "
         "observations or another solver may pass it."
     )
+    flat = (
+        "The steps no longer lower the residual at the rank given: a local minimum, a rank too low, or a matrix too "
+        "ill-conditioned for the method. Leave the rank out so that it grows, or take another solver."
+    )
     inner_limit = (
         "The fit of a rank did not end within its inner steps, so nothing can be said of higher ranks. "
         "Raise inner_steps."
+    )
+    infeasible = (
+        "No matrix of reasonable size satisfies the constraints: every one has a norm far above what the observations "
+        "allow. Give delta or weight, or drop a constraint."
     )
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
@@ -47,7 +59,7 @@ class RESULTS(Enum):
         "or take method='kvaerno5' where the flow is stiff."
     )
     crossing = (
-        "Two singular values met, where their vectors are not defined. Follow the product instead (EndToEndFlow), or "
+        "Two singular values met, or one came to 0 at depth 1, where vectors are not defined. Follow the product instead (EndToEndFlow), or "
         "let SpectralFlow bridge the meeting (bridge=True)."
     )
     non_finite = "The iterate is no longer finite. Lower the learning rate or the starting scale."
@@ -68,6 +80,7 @@ class RESULTS(Enum):
         return self in (
             RESULTS.explained,
             RESULTS.converged,
+            RESULTS.optimal,
             RESULTS.noise_level,
             RESULTS.holdout_stopped,
             RESULTS.holdout_step,

@@ -149,7 +149,10 @@ def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
     if "name" not in settings:
         raise ValueError(f"{path}.name is missing{nearest('', registry)}")
     cls = _known(settings.pop("name"), registry, f"{path}.name")
-    _refuse_unknown(settings, inspect.signature(cls).parameters, f"{path}.")
+    parameters = inspect.signature(cls).parameters
+    if needed := [name for name, one in parameters.items() if one.default is one.empty]:
+        raise ValueError(f"{path}: {cls.__name__} needs a {needed[0]}, which only Python can hand over, not a file")
+    _refuse_unknown(settings, parameters, f"{path}.")
     for key in settings:
         if key == "optimizer":
             settings[key] = _optimizer(settings[key], f"{path}.optimizer")

@@ -8,7 +8,7 @@ import pytest
 from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem, Sensing
 from rankwise.solvers.factor_least_squares import fit_factors, grow_factors
-from rankwise.solvers.greedy import append_pair, leading_pair
+from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.normal_equations import BLOCK_SHIFT, EliminatedFactor
 
 

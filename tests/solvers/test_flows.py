@@ -18,7 +18,7 @@ TIMES = np.linspace(0, 6, 20)
 
 
 @dataclass(frozen=True, eq=False)
-class Given(Initialization):
+class Layers(Initialization):
     """Layers handed in as they are."""
 
     factors: tuple[Any, ...] = ()
@@ -31,13 +31,6 @@ class Given(Initialization):
 
     def root(self, shape, *, key, dtype):
         raise NotImplementedError
-
-
-def balanced(matrix, depth):
-    """Balanced layers of a product, first the one that acts first."""
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    root = np.diag(s ** (1 / depth))
-    return Given((matrix,)) if depth == 1 else Given((root @ vt, *[root] * (depth - 2), u @ root))
 
 
 def random_start(shape, seed=0, size=0.2):
@@ -74,7 +67,7 @@ def test_layers_product_and_spectrum_agree_past_three_take_offs():
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_they_agree_at_every_depth_and_the_loss_falls(depth):
-    start = balanced(random_start((5, 4)), depth)
+    start = rw.Given(random_start((5, 4)))
     layers = layered(PROBLEM, start, depth)
     for other in (rw.EndToEndFlow(depth, start), rw.SpectralFlow(depth, start)):
         assert apart(run(PROBLEM, other), layers) < 1e-7
@@ -85,10 +78,10 @@ def test_they_agree_at_every_depth_and_the_loss_falls(depth):
 
 
 def test_infinite_depth_is_approached_by_depth_per_layer():
-    start = Given((random_start((5, 4), size=0.5),))
+    start = rw.Given(random_start((5, 4), size=0.5))
     limit = run(PROBLEM, rw.EndToEndFlow(math.inf, start))
     assert apart(run(PROBLEM, rw.SpectralFlow(math.inf, start)), limit) < 1e-7
-    deep = run(PROBLEM, rw.EndToEndFlow(60, balanced(start.factors[0], 60)), times=TIMES / 60)
+    deep = run(PROBLEM, rw.EndToEndFlow(60, rw.Given(start.matrix)), times=TIMES / 60)
     assert 1e-4 < apart(deep, limit) < 0.1
 
 
@@ -102,7 +95,7 @@ def test_a_symmetric_product_follows_its_own_equation():
 
 def test_unbalanced_layers_keep_their_imbalance_and_leave_the_equation_of_the_product():
     rng = np.random.default_rng(3)
-    start = Given((0.9 * rng.standard_normal((4, 4)), 0.1 * rng.standard_normal((5, 4))))
+    start = Layers((0.9 * rng.standard_normal((4, 4)), 0.1 * rng.standard_normal((5, 4))))
     layers = layered(PROBLEM, start)
     drift = layers.history["balancedness"]
     assert drift[0] > 1
@@ -114,7 +107,7 @@ def test_orthogonal_changes_of_basis_commute_with_the_flow():
     p, q = (np.linalg.qr(random_start((n, n), seed))[0] for n, seed in ((5, 1), (4, 2)))
     turned = PROBLEM.replace(sensors=p @ PROBLEM.sensors @ q.T)
     w = random_start((5, 4))
-    plain, other = layered(PROBLEM, balanced(w, 2)), layered(turned, balanced(p @ w @ q.T, 2))
+    plain, other = layered(PROBLEM, rw.Given(w)), layered(turned, rw.Given(p @ w @ q.T))
     np.testing.assert_allclose(other.history["matrix"], p @ plain.history["matrix"] @ q.T, atol=1e-8)
 
 
@@ -129,7 +122,7 @@ def square(seed=4):
 def test_transposition_commutes_with_the_flow():
     problem, w = square(), random_start((4, 4))
     turned = problem.replace(sensors=problem.sensors.transpose(0, 2, 1))
-    plain, other = layered(problem, balanced(w, 2)), layered(turned, balanced(w.T, 2))
+    plain, other = layered(problem, rw.Given(w)), layered(turned, rw.Given(w.T))
     np.testing.assert_allclose(other.history["matrix"].transpose(0, 2, 1), plain.history["matrix"], atol=1e-8)
 
 
@@ -137,7 +130,7 @@ def test_transposition_commutes_with_the_flow():
 def test_the_determinant_keeps_its_sign(sign):
     w = random_start((4, 4))
     w[0] *= sign * np.sign(np.linalg.det(w))
-    solution = layered(square(), balanced(w, 2), times=2 * TIMES)
+    solution = layered(square(), rw.Given(w), times=2 * TIMES)
     assert (np.sign(np.linalg.det(solution.history["matrix"])) == sign).all()
     # The target has a negative determinant: only from that side can it be reached.
     assert (solution.history["train_loss"][-1] < 1e-3) == (sign < 0)
@@ -145,7 +138,7 @@ def test_the_determinant_keeps_its_sign(sign):
 
 def test_going_on_gives_the_same_bits():
     solver = rw.GradientFlow(
-        rw.Deep(2, balanced(random_start((5, 4)), 2)), times=TIMES, tolerance=1e-10, explained=0.0, stationary=0.0
+        rw.Deep(2, rw.Given(random_start((5, 4)))), times=TIMES, tolerance=1e-10, explained=0.0, stationary=0.0
     )
     track = ("matrix", "balancedness")
     whole = rw.solve(PROBLEM, solver, track=track)
@@ -157,7 +150,7 @@ def test_going_on_gives_the_same_bits():
 
 
 def test_later_times_go_on_from_the_last():
-    start = balanced(random_start((5, 4)), 2)
+    start = rw.Given(random_start((5, 4)))
     shorter = layered(PROBLEM, start)
     longer = rw.GradientFlow(
         rw.Deep(2, start), times=np.append(TIMES, [7.0, 8.0]), tolerance=1e-10, explained=0.0, stationary=0.0
@@ -168,7 +161,7 @@ def test_later_times_go_on_from_the_last():
 
 
 def test_a_batch_of_scales_is_the_runs_one_by_one():
-    starts = [balanced(random_start((5, 4), size=size), 2) for size in (0.02, 0.2, 0.6)]
+    starts = [rw.Given(random_start((5, 4), size=size)) for size in (0.02, 0.2, 0.6)]
     solvers = [
         rw.GradientFlow(rw.Deep(2, start), times=TIMES, tolerance=1e-10, explained=0.0, stationary=0.0)
         for start in starts
@@ -178,7 +171,7 @@ def test_a_batch_of_scales_is_the_runs_one_by_one():
 
 
 def test_stops_at_a_loss_or_where_nothing_moves():
-    start = balanced(random_start((5, 4)), 2)
+    start = rw.Given(random_start((5, 4)))
     fitted = layered(PROBLEM, start, times=10 * TIMES, explained=0.01)
     assert fitted.result is RESULTS.explained
     assert fitted.history["train_loss"][-1] <= 0.01 < fitted.history["train_loss"][-2]
@@ -199,7 +192,7 @@ def crossing():
     """Three modes that never mix: the first is driven faster to 1, the second more slowly past it, to 3."""
     weights, target = np.ones((3, 3)) + np.diag([2.0, 0.0, -0.5]), np.diag([1.0, 3.0, 0.3])
     sensors = np.eye(9).reshape(9, 3, 3) * weights
-    return rw.Sensing(sensors, (sensors * target).sum((1, 2))), balanced(np.diag([2e-2, 1e-2, 5e-3]), 2)
+    return rw.Sensing(sensors, (sensors * target).sum((1, 2))), rw.Given(np.diag([2e-2, 1e-2, 5e-3]))
 
 
 @pytest.mark.parametrize("gap", [1e-3, 0.1])
@@ -223,8 +216,53 @@ def test_without_a_bridge_a_crossing_is_reported_by_name():
     assert np.isfinite(solution.matrix).all()
     sigma = np.linalg.svdvals(solution.matrix)
     assert sigma[1] == pytest.approx(sigma[0], rel=0.12)
-    equal = run(problem, rw.SpectralFlow(2, balanced(0.1 * np.eye(3), 2), bridge=False), times=2 * TIMES)
+    equal = run(problem, rw.SpectralFlow(2, rw.Given(0.1 * np.eye(3)), bridge=False), times=2 * TIMES)
     assert equal.result is RESULTS.crossing
+
+
+@pytest.mark.parametrize(
+    ("target", "start"),
+    [(np.diag([2.0, -1.0]), rw.Gaussian(0.5)), (TRUTH, rw.Identity(0.0))],
+    ids=["negative", "from zero"],
+)
+def test_at_depth_one_singular_values_pass_through_zero(target, start):
+    problem = rw.Completion.from_dense(np.asarray(target))
+    spectral, product = (run(problem, flow(1, start)) for flow in (rw.SpectralFlow, rw.EndToEndFlow))
+    assert apart(spectral, product) < 1e-8
+    assert spectral.result is RESULTS.end_time
+    assert spectral.history["bridged"][-1] > 0
+
+
+def test_without_a_bridge_a_zero_at_depth_one_is_reported_by_name():
+    problem = rw.Completion.from_dense(np.array([[-0.5]]))
+    stopped = run(problem, rw.SpectralFlow(1, rw.Given([[0.5]]), bridge=False))
+    assert abs(stopped.matrix[0, 0]) < 1e-3
+    assert stopped.result is RESULTS.crossing
+    assert np.isfinite(stopped.matrix).all()
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        rw.GradientFlow(rw.Deep(3, rw.Identity(0.0))),
+        rw.EndToEndFlow(2, rw.Identity(0.0)),
+        rw.SpectralFlow(2, rw.Identity(0.0)),
+        rw.SpectralFlow(math.inf, rw.Identity(0.0)),
+    ],
+)
+def test_a_start_at_zero_is_at_rest(solver):
+    solution = rw.solve(PROBLEM, solver.replace(times=[0, 10]))
+    assert (solution.result, solution.steps) == (RESULTS.converged, 0)
+    np.testing.assert_array_equal(solution.matrix, 0)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_singular_values_that_start_at_zero_stay_there(depth):
+    start = rw.Given(0.1 * rw.low_rank((5, 4), 2, key=3).dense())
+    spectral = run(PROBLEM, rw.SpectralFlow(depth, start))
+    assert apart(spectral, layered(PROBLEM, start, depth)) < 1e-8
+    assert spectral.history["bridged"][-1] == 0
+    assert (np.linalg.svdvals(spectral.matrix)[2:] < 1e-14).all()
 
 
 def test_all_take_offs_are_reached_from_a_start_of_1e_12():

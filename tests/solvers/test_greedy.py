@@ -6,7 +6,7 @@ import pytest
 import rankwise as rw
 from rankwise.measures import relative_error
 from rankwise.results import RESULTS
-from rankwise.solvers.greedy import degrees_of_freedom, leading_pair
+from rankwise.solvers.growth import degrees_of_freedom, leading_pair
 
 TRUTH = rw.low_rank((40, 30), 3, key=0)
 
@@ -178,7 +178,7 @@ def test_too_few_observations_are_said_to_be_too_few():
 def test_leading_pair_is_the_same_by_both_routes(monkeypatch):
     problem = rw.observe(TRUTH, 500, key=10)
     dense = leading_pair(problem, -problem.values, symmetric=False)
-    monkeypatch.setattr("rankwise.solvers.greedy.DENSE_ENTRIES", 0)
+    monkeypatch.setattr("rankwise.solvers.growth.DENSE_ENTRIES", 0)
     sparse = leading_pair(problem, -problem.values, symmetric=False)
     assert dense[0] == pytest.approx(sparse[0])
     assert abs(dense[1] @ sparse[1]) == pytest.approx(1)

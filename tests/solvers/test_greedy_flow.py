@@ -29,6 +29,7 @@ def test_every_phase_reaches_the_next_singular_value(factorization):
     solution = rw.solve(DIAGONAL, Greedy(factorization, inner="flow", epsilon=1e-6))
     assert (solution.result, solution.rank) == (RESULTS.explained, 2)
     np.testing.assert_allclose(solution.history["leading"], [3, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(solution.history["loss"], [5, 0.5, 0], atol=1e-6)
     np.testing.assert_allclose(solution.history["train_rmse"], [math.sqrt(10) / 3, 1 / 3, 0], atol=1e-6)
     np.testing.assert_allclose(solution.matrix, TARGET, atol=1e-6)
     assert math.isnan(solution.history["time"][0])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
+import scipy
+from array_api_compat import array_namespace
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, dense
-from rankwise.problems import Completion, Sensing
+from rankwise.problems import CodedDiffraction, Completion, Operator, PhaseRetrieval, Problem, RankOneSensing, Sensing
+from rankwise.spectrum import root_mean_square
+
+P = TypeVar("P", bound=Problem)
 
 
 def low_rank(
@@ -81,17 +87,157 @@ def sense(
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`), appendix.
     """
-    d1, d2 = truth.shape
-    if count < 1:
-        raise ValueError(f"count must be positive, not {count}")
-    if symmetric and d1 != d2:
-        raise ValueError(f"symmetric sensors need a square matrix, not one of shape {(d1, d2)}")
+    d1, d2 = _room_for(truth.shape, count, symmetric)
     rng = as_generator(key)
     sensors = rng.standard_normal((count, d1, d2)) / (d1 * d2) ** 0.5
     if symmetric:
         sensors = (sensors + sensors.transpose(0, 2, 1)) / 2
     values = sensors.reshape(count, -1) @ np.asarray(dense(truth)).ravel() + noise * rng.standard_normal(count)
     return Sensing(sensors.astype(dtype), values.astype(dtype))
+
+
+def sense_rank_one(
+    truth: Any, count: int, *, key: Any, symmetric: bool = False, noise: float = 0.0, dtype: Any = np.float64
+) -> RankOneSensing:
+    """Measurements a_i^T W b_i with independent Gaussian vectors, entries of variance 1 / d1 and 1 / d2.
+
+    symmetric: b_i = a_i. noise: standard deviation of independent Gaussian noise on each measurement.
+
+    Raises:
+        ValueError: if count is not positive, or symmetric sensors are asked for a matrix that is not square.
+
+    Source: Cai, Zhang 2015 (`cai2015rop`).
+    """
+    d1, d2 = _room_for(truth.shape, count, symmetric)
+    rng = as_generator(key)
+    lefts = (rng.standard_normal((count, d1)) / d1**0.5).astype(dtype)
+    rights = lefts if symmetric else (rng.standard_normal((count, d2)) / d2**0.5).astype(dtype)
+    exact = RankOneSensing(lefts, rights, np.zeros(count, dtype)).measure(truth)
+    return RankOneSensing(lefts, rights, (exact + noise * rng.standard_normal(count)).astype(dtype))
+
+
+def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype: Any = np.float64) -> Operator:
+    """Uniformly chosen distinct coefficients of the two-dimensional discrete Hartley transform of a matrix.
+
+    The coefficient at (k, l) is Re - Im of the orthonormal Fourier transform there: an orthogonal basis of real
+    numbers, computed by fast Fourier transforms, with NumPy and JAX alike.
+    noise: standard deviation of independent Gaussian noise on each coefficient.
+
+    Raises:
+        ValueError: if count does not fit the shape.
+    """
+    d1, d2 = truth.shape
+    if not 1 <= count <= d1 * d2:
+        raise ValueError(f"count must lie between 1 and {d1 * d2}, not {count}")
+    rng = as_generator(key)
+    places = np.sort(rng.choice(d1 * d2, count, replace=False))
+
+    def forward(matrix: Any) -> Any:
+        return _hartley(matrix).reshape(-1)[places]
+
+    def backward(vector: np.ndarray) -> np.ndarray:
+        spread = np.zeros(d1 * d2, vector.dtype)
+        spread[places] = vector
+        return _hartley(spread.reshape(d1, d2))  # its own inverse, and symmetric
+
+    values = forward(np.asarray(dense(truth), float)) + noise * rng.standard_normal(count)
+    return Operator((d1, d2), forward, backward, values.astype(dtype), squares=float(count))
+
+
+def diffract(signal: Any, count: int, *, key: Any, noise: float = 0.0, dtype: Any = np.float64) -> PhaseRetrieval:
+    """Intensities |<a_i, x>|^2 of a signal (n,) behind Gaussian vectors, real or complex as the signal is.
+
+    Entries of a_i have mean square 1. noise: standard deviation of Gaussian noise on each intensity; what falls below
+    zero is read as zero.
+
+    Raises:
+        ValueError: if the signal is not one-dimensional, or count is not positive.
+    """
+    x = np.asarray(signal)
+    if x.ndim != 1 or x.size == 0:
+        raise ValueError(f"a signal (n,) is needed, not an array of shape {x.shape}")
+    if count < 1:
+        raise ValueError(f"count must be positive, not {count}")
+    rng = as_generator(key)
+    vectors = rng.standard_normal((count, x.size))
+    if np.iscomplexobj(x):
+        vectors = (vectors + 1j * rng.standard_normal(vectors.shape)) / 2**0.5
+    exact = np.abs(vectors.conj() @ x) ** 2
+    single = np.dtype(dtype) == np.float32
+    vectors = vectors.astype((np.complex64 if single else np.complex128) if np.iscomplexobj(x) else dtype)
+    return PhaseRetrieval(vectors, np.maximum(exact + noise * rng.standard_normal(count), 0).astype(dtype))
+
+
+def diffract_coded(
+    image: Any, masks: int, *, key: Any, noise: float = 0.0, dtype: Any = np.float64
+) -> CodedDiffraction:
+    """Diffraction patterns |F(mask * x)|^2 of a signal or image of any shape behind octanary masks.
+
+    The masks' entries are independent products of a phase, one of 1, -1, i, -i with equal chances, and a size,
+    sqrt(1/2) with probability 4/5, else sqrt(3). A real image is recovered as real.
+    noise: standard deviation of Gaussian noise on each intensity; what falls below zero is read as zero.
+
+    Raises:
+        ValueError: if the image is empty, or the number of masks is not positive.
+
+    Source: Candes, Li, Soltanolkotabi 2015 (`candes2015coded`), equation 1.9.
+    """
+    x = np.asarray(image)
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"a signal or an image is needed, not an array of shape {x.shape}")
+    if masks < 1:
+        raise ValueError(f"masks, their number, must be positive, not {masks}")
+    rng = as_generator(key)
+    shape = (masks, *x.shape)
+    phases = np.array([1, -1, 1j, -1j])[rng.integers(4, size=shape)]
+    patterns = phases * np.where(rng.random(shape) < 0.8, 0.5**0.5, 3**0.5)
+    fields = scipy.fft.fftn(patterns * x, axes=tuple(range(1, x.ndim + 1)), norm="ortho")
+    values = np.maximum(np.abs(fields) ** 2 + noise * rng.standard_normal(shape), 0).astype(dtype)
+    single = np.dtype(dtype) == np.float32
+    return CodedDiffraction(
+        patterns.astype(np.complex64 if single else np.complex128), values, real=bool(np.isrealobj(x))
+    )
+
+
+def corrupt(
+    problem: P, share: float, *, key: Any, size: float | tuple[float, float] = 10.0, positive: bool = False
+) -> P:
+    """The problem with gross errors added to a share of its values, at places drawn uniformly.
+
+    size: of every error, in units of the root mean square of the values; (least, greatest): sizes drawn
+    uniformly in logarithm between them. positive: all errors have one sign, not random ones.
+    What was added is the difference of the two problems' values.
+
+    Raises:
+        ValueError: if the share is not in [0, 1] or a size is not positive.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}")
+    least, greatest = size if isinstance(size, tuple) else (size, size)
+    if not 0 < least <= greatest < np.inf:
+        raise ValueError(f"size must be positive and ascending, not {size}")
+    rng = as_generator(key)
+    places = rng.choice(problem.size, round(share * problem.size), replace=False)
+    errors = np.exp(rng.uniform(np.log(least), np.log(greatest), places.size)) * root_mean_square(problem.values)
+    signs = np.ones(places.size) if positive else rng.choice([-1.0, 1.0], places.size)
+    values = problem.values.copy()
+    values[places] += (signs * errors).astype(problem.dtype)
+    return problem.replace(values=values)
+
+
+def _room_for(shape: tuple[int, int], count: int, symmetric: bool) -> tuple[int, int]:
+    """The shape, once `count` measurements of it, symmetric or not, make sense."""
+    if count < 1:
+        raise ValueError(f"count must be positive, not {count}")
+    if symmetric and shape[0] != shape[1]:
+        raise ValueError(f"symmetric sensors need a square matrix, not one of shape {tuple(shape)}")
+    return shape
+
+
+def _hartley(matrix: Any) -> Any:
+    """The orthonormal two-dimensional Hartley transform."""
+    coefficients = array_namespace(matrix).fft.fft2(matrix, norm="ortho")
+    return coefficients.real - coefficients.imag
 
 
 def _raise_degrees(mask: np.ndarray, least: int, rng: np.random.Generator) -> None:
@@ -111,3 +257,12 @@ def _move_one(view: np.ndarray, short: int, least: int, rng: np.random.Generator
             view[donor, column], view[short, column] = False, True
             return
     raise ValueError(f"no mask with at least {least} entries in every row and column was found")
+
+
+# How a problem of each kind is drawn from a true matrix: (truth, count, key=, noise=, dtype=).
+GENERATORS: dict[str, Callable[..., Problem]] = {
+    "completion": observe,
+    "sensing": sense,
+    "rank_one_sensing": sense_rank_one,
+    "operator": sense_fourier,
+}

@@ -6,6 +6,7 @@ from rankwise.factorizations.full import Full
 from rankwise.factorizations.initializations import (
     INITIALIZATIONS,
     Gaussian,
+    Given,
     Identity,
     Initialization,
     Orthogonal,
@@ -22,6 +23,7 @@ __all__ = [
     "Factorization",
     "Full",
     "Gaussian",
+    "Given",
     "Identity",
     "Initialization",
     "Orthogonal",

@@ -18,7 +18,7 @@ class Deep(Factorization):
     The hidden width h is min(d1, d2) unless given, so that the rank is not constrained.
 
     Raises:
-        ValueError: if depth or width is not a positive integer.
+        ValueError: if depth or width is not a positive integer, or (from `check`) the start does not fit the layers.
 
     Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), section 2.
     """
@@ -32,11 +32,17 @@ class Deep(Factorization):
         if self.width is not None:
             positive_integer(self.width, "width")
 
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise a ValueError if the layers of a matrix of this shape cannot start as asked."""
+        self.start.check_layers(self._widths(shape))
+
     def init(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> tuple[Array, ...]:
         """The layers (W_1, ..., W_N), first the one that acts first."""
+        return self.start.layers(self._widths(shape), key=key, dtype=dtype)
+
+    def _widths(self, shape: tuple[int, int]) -> tuple[int, ...]:
         hidden = self.width or min(shape)
-        widths = (shape[1], *[hidden] * (self.depth - 1), shape[0])
-        return self.start.layers(widths, key=key, dtype=dtype)
+        return (shape[1], *[hidden] * (self.depth - 1), shape[0])
 
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The product W_N ... W_1."""

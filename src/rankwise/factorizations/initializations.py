@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from rankwise.lowrank import dense
 from rankwise.plain import Plain, checked
 
 Array = Any
@@ -29,6 +32,14 @@ class Initialization(Plain, ABC):
     @abstractmethod
     def root(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> Array:
         """Z of shape (d, h), the end-to-end matrix being Z Z^T."""
+
+    def check_layers(self, widths: tuple[int, ...]) -> None:
+        """Raise a ValueError if layers of these widths cannot start so."""
+        del widths
+
+    def check_root(self, shape: tuple[int, int]) -> None:
+        """Raise a ValueError if a root of this shape cannot start so."""
+        del shape
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", checked(self.scale, "scale", least=0))
@@ -151,9 +162,107 @@ class Identity(Balanced):
         return [jnp.eye(size, k, dtype=dtype) for size in sizes]
 
 
+@dataclass(frozen=True, eq=False)
+class Given(Initialization):
+    """A given matrix: W = scale * matrix, written in balanced layers.
+
+    With matrix = U S V^T the layers are R V^T, R, ..., R, U R, R = (scale * S)^(1/N), padded with zeros where they are
+    wider than min(d1, d2); depth 1 starts at scale * matrix itself. For W = Z Z^T, Z = Q (scale * D)^(1/2) from the
+    eigenvalues D of a positive semidefinite matrix. Singular values that are rounding beside the largest (below machine
+    epsilon times max(d1, d2)) start at 0.
+
+    matrix: (d1, d2), an array or a `LowRank`, in units of the observations. scale: its factor; 1 is the matrix itself.
+
+    Raises:
+        ValueError: if the matrix is not a finite two-dimensional array, the scale is negative; or (from
+            `check_layers` and `check_root`) the shape is not that asked for, a layer is narrower than the rank,
+            or the matrix of Z Z^T is not symmetric and positive semidefinite.
+
+    Source: Arora, Cohen, Hazan 2018 (`arora2018optimization`), theorem 1, whose condition of balance the layers meet.
+    """
+
+    matrix: Any
+    scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        matrix = dense(self.matrix)
+        if not hasattr(matrix, "dtype"):
+            matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or (isinstance(matrix, np.ndarray) and not _finite(matrix)):
+            raise ValueError("matrix must be a two-dimensional array of finite real numbers")
+        object.__setattr__(self, "matrix", matrix)
+
+    def layers(self, widths: tuple[int, ...], *, key: Array, dtype: Any) -> tuple[Array, ...]:
+        """(scale * S)^(1/N) between consecutive frames: V, columns of the identity, U."""
+        import jax.numpy as jnp
+
+        matrix = self.scale * jnp.asarray(self.matrix, dtype)
+        if len(widths) == 2:
+            return (matrix,)
+        k = min(widths)
+        u, sigma, vt = jnp.linalg.svd(matrix, full_matrices=False)
+        root = _beyond_rounding(sigma, matrix.shape)[:k] ** (1 / (len(widths) - 1))
+        frames = [vt[:k].T, *(jnp.eye(width, k, dtype=dtype) for width in widths[1:-1]), u[:, :k]]
+        return tuple((above * root) @ below.T for below, above in pairwise(frames))
+
+    def root(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> Array:
+        """Z = Q (scale * D)^(1/2), the largest eigenvalues first, padded with columns of zeros."""
+        import jax.numpy as jnp
+
+        matrix = self.scale * jnp.asarray(self.matrix, dtype)
+        values, vectors = jnp.linalg.eigh(matrix)
+        k = min(shape)
+        half = vectors[:, ::-1][:, :k] * _beyond_rounding(values[::-1], matrix.shape)[:k] ** 0.5
+        return jnp.pad(half, ((0, 0), (0, shape[1] - k)))
+
+    def check_layers(self, widths: tuple[int, ...]) -> None:
+        """Raise a ValueError unless the matrix has the shape of the product and fits through its narrowest layer."""
+        matrix = self._of_shape((widths[-1], widths[0]))
+        self._fits(np.linalg.matrix_rank(matrix), min(widths))
+
+    def check_root(self, shape: tuple[int, int]) -> None:
+        """Raise a ValueError unless the matrix is symmetric, positive semidefinite and no wider in rank than Z."""
+        matrix = self._of_shape((shape[0], shape[0]))
+        if not self.semidefinite:
+            raise ValueError("the given matrix must be symmetric and positive semidefinite to be written Z Z^T")
+        self._fits(np.linalg.matrix_rank(matrix), shape[1])
+
+    @property
+    def semidefinite(self) -> bool:
+        """Whether the matrix is symmetric and positive semidefinite, up to rounding."""
+        matrix = np.asarray(self.matrix)
+        if matrix.shape[0] != matrix.shape[1]:
+            return False
+        slack = len(matrix) * np.finfo(np.result_type(matrix, np.float32)).eps * np.linalg.norm(matrix)
+        values = np.linalg.eigvalsh((matrix + matrix.T) / 2)
+        return bool(np.abs(matrix - matrix.T).max() <= slack and values[0] >= -slack)
+
+    def _of_shape(self, shape: tuple[int, int]) -> np.ndarray:
+        if tuple(self.matrix.shape) != shape:
+            raise ValueError(f"the given matrix has shape {tuple(self.matrix.shape)}; the start needs {shape}")
+        return np.asarray(self.matrix)
+
+    def _fits(self, rank: int, width: int) -> None:
+        if rank > width:
+            raise ValueError(f"the given matrix has rank {rank}, more than a layer of width {width} can hold")
+
+
+def _finite(matrix: np.ndarray) -> bool:
+    return matrix.dtype.kind in "fiub" and bool(np.isfinite(matrix).all())
+
+
+def _beyond_rounding(values: Array, shape: tuple[int, ...]) -> Array:
+    """Zero in place of what is rounding beside the first, the largest: its root would not be small."""
+    import jax.numpy as jnp
+
+    return jnp.where(values > max(shape) * jnp.finfo(values.dtype).eps * values[0], values, 0)
+
+
 INITIALIZATIONS: dict[str, type[Initialization]] = {
     "gaussian": Gaussian,
     "uniform": Uniform,
     "orthogonal": Orthogonal,
     "identity": Identity,
+    "given": Given,
 }

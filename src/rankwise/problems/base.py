@@ -9,6 +9,7 @@ import numpy as np
 
 from rankwise.keys import as_generator
 from rankwise.plain import Plain, checked
+from rankwise.problems.misfit import Misfit, Squared
 
 Array = Any
 
@@ -16,13 +17,15 @@ Array = Any
 class Problem(Plain, ABC):
     """Observations values_i = <A_i, W> of a (d1, d2) matrix W, i = 1..m.
 
-    The loss is scale * 1/2 * sum_i (<A_i, W> - values_i)^2, so that its gradient in W is
-    scale * sum_i (<A_i, W> - values_i) A_i. Papers differ in the scale: see `mean` and `sum`.
+    With residuals e_i = <A_i, W> - values_i and the misfit h, the loss is scale * sum_i h(e_i), and its gradient in W
+    is scale * sum_i h'(e_i) A_i: with squares, the default, scale * 1/2 * sum_i e_i^2 and scale * sum_i e_i A_i.
+    Papers differ in the scale: see `mean` and `sum`.
     """
 
     shape: tuple[int, int]
     values: Array
     scale: Any
+    misfit: Misfit = Squared()
 
     @abstractmethod
     def measure(self, matrix: Array) -> Array:
@@ -44,7 +47,8 @@ class Problem(Plain, ABC):
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> Any:
         """The derivative of measure(left @ right.T) in (left, right), both flattened row by row.
 
-        Shape (m, (d1 + d2) r), as a NumPy array or a SciPy sparse array, whichever the problem has.
+        Shape (m, (d1 + d2) r), as a NumPy array, a SciPy sparse array or, where it would be too large to write out,
+        a SciPy LinearOperator.
         """
 
     def adjoint_operator(self, vector: Array) -> Any:
@@ -70,23 +74,23 @@ class Problem(Plain, ABC):
         return self.measure(matrix) - self.values
 
     def loss(self, matrix: Array) -> Array:
-        """scale * 1/2 * |measure(matrix) - values|^2, a scalar."""
-        return self.scale / 2 * (self.residual(matrix) ** 2).sum()
+        """scale * sum_i h(residual_i), a scalar: scale * 1/2 * |measure(matrix) - values|^2 with squares."""
+        return self.scale * self.misfit.value(self.residual(matrix)).sum()
 
     def gradient(self, matrix: Array) -> Array:
-        """The gradient of the loss in the matrix: scale * adjoint(residual), a dense (d1, d2) array."""
-        return self.scale * self.adjoint(self.residual(matrix))
+        """The gradient of the loss in the matrix: scale * adjoint(h'(residual)), a dense (d1, d2) array."""
+        return self.scale * self.adjoint(self.misfit.slope(self.residual(matrix)))
 
     def mean(self) -> Self:
-        """The same problem whose loss is the mean of squared residuals (scale = 2 / m)."""
+        """The same problem whose loss is the mean of 2 h(residual), the squared residuals (scale = 2 / m)."""
         return self.replace(scale=2 / self.size)
 
     def sum(self) -> Self:
-        """The same problem whose loss is the plain sum of squared residuals (scale = 2)."""
+        """The same problem whose loss is the plain sum of 2 h(residual), the squared residuals (scale = 2)."""
         return self.replace(scale=2.0)
 
     def half_sum(self) -> Self:
-        """The same problem whose loss is half the sum of squared residuals (scale = 1), the default."""
+        """The same problem whose loss is the sum of h(residual), half the squares (scale = 1), the default."""
         return self.replace(scale=1.0)
 
     def norm_estimate(self) -> Any:
@@ -141,6 +145,13 @@ def working_precision(values: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} are not numbers (their type is {array.dtype})")
     return array.astype(np.float32 if array.dtype.kind == "f" and array.dtype.itemsize == 4 else np.float64, copy=False)
+
+
+def refuse_non_finite(array: np.ndarray, what: str) -> None:
+    """Raise a ValueError that names the first item of the array (along its first axis) that is not finite."""
+    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+    if not finite.all():
+        raise ValueError(f"{what} {int(np.argmin(finite))} is not finite")
 
 
 def positive_scale(scale: Any) -> None:

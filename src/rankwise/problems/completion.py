@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from rankwise.lowrank import LowRank
 from rankwise.problems.base import Array, Problem, positive_scale, working_precision
+from rankwise.problems.misfit import Misfit, Squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Completion(Problem):
     cols: Array
     values: Array
     scale: Any = 1.0
+    misfit: Misfit = Squared()
 
     def __post_init__(self) -> None:
         shape = (int(self.shape[0]), int(self.shape[1]))
@@ -129,7 +131,7 @@ class Completion(Problem):
 
     def subset(self, index: Array) -> Completion:
         """The problem with only the observations at `index`."""
-        return Completion(self.shape, self.rows[index], self.cols[index], self.values[index], self.scale)
+        return self.replace(rows=self.rows[index], cols=self.cols[index], values=self.values[index])
 
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> scipy.sparse.csr_array:
         """Row i holds right[cols[i]] in the block of left row rows[i], left[rows[i]] in that of right row cols[i]."""
@@ -158,7 +160,7 @@ class Completion(Problem):
         dtype = self.values.dtype
         target, mask = np.zeros(self.shape, dtype), np.zeros(self.shape, dtype)
         target[self.rows, self.cols], mask[self.rows, self.cols] = self.values, 1
-        return MaskedCompletion(target, mask, self.scale)
+        return MaskedCompletion(target, mask, self.scale, self.misfit)
 
     def held_out(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """At most `count` indices, leaving every row and column at least half of its observations (at least one)."""
@@ -187,6 +189,7 @@ class MaskedCompletion(Problem):
     target: Array
     mask: Array
     scale: Any = 1.0
+    misfit: Misfit = Squared()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -215,7 +218,7 @@ class MaskedCompletion(Problem):
         keep = np.zeros(self.target.size, self.target.dtype)
         keep[index] = 1
         keep = keep.reshape(self.shape)
-        return MaskedCompletion(self.target * keep, self.mask * keep, self.scale)
+        return self.replace(target=self.target * keep, mask=self.mask * keep)
 
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> Any:
         """As for `Completion`, with a zero row for every unobserved entry."""

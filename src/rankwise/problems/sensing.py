@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import dense
-from rankwise.problems.base import Array, Problem, positive_scale, working_precision
+from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, working_precision
+from rankwise.problems.misfit import Misfit, Squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class Sensing(Problem):
     sensors: Array
     values: Array
     scale: Any = 1.0
+    misfit: Misfit = Squared()
 
     def __post_init__(self) -> None:
         sensors = working_precision(self.sensors, "sensors")
@@ -30,8 +32,8 @@ class Sensing(Problem):
             raise ValueError(f"sensors (m, d1, d2) and values (m,) are needed, not {sensors.shape} and {values.shape}")
         if min(sensors.shape) == 0:
             raise ValueError(f"at least one measurement of a non-empty matrix is needed, not {sensors.shape}")
-        _refuse_non_finite(np.isfinite(sensors).reshape(len(sensors), -1).all(axis=1), "sensor")
-        _refuse_non_finite(np.isfinite(values), "value")
+        refuse_non_finite(sensors, "sensor")
+        refuse_non_finite(values, "value")
         positive_scale(self.scale)
         dtype = np.result_type(sensors, values)
         object.__setattr__(self, "sensors", sensors.astype(dtype, copy=False))
@@ -67,7 +69,7 @@ class Sensing(Problem):
 
     def subset(self, index: Array) -> Sensing:
         """The problem with only the measurements at `index`."""
-        return Sensing(self.sensors[index], self.values[index], self.scale)
+        return self.replace(sensors=self.sensors[index], values=self.values[index])
 
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Row i holds sensors[i] @ right and sensors[i].T @ left, flattened."""
@@ -78,8 +80,3 @@ class Sensing(Problem):
 
     def _flat(self) -> Array:
         return self.sensors.reshape(self.sensors.shape[0], -1)
-
-
-def _refuse_non_finite(finite: Any, what: str) -> None:
-    if not finite.all():
-        raise ValueError(f"{what} {int(np.argmin(finite))} is not finite")

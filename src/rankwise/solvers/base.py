@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
 from rankwise.plain import Plain
-from rankwise.problems import Problem
+from rankwise.problems import Misfit, Problem, Squared
 
 Array = Any
 State = Any
@@ -17,11 +17,13 @@ class Solver(Plain, ABC):
 
     `driver` says who runs the loop: "compiled" (all five methods are traced by JAX, and whole batches run at
     once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps). `layered`
-    says whether the matrix is a product whose `layers` measures may look at.
+    says whether the matrix is a product whose `layers` measures may look at. `misfits` are the kinds of misfit it
+    can work with: least squares alone, unless it says more.
     """
 
     driver: ClassVar[Literal["compiled", "host"]]
     layered: ClassVar[bool] = False
+    misfits: ClassVar[tuple[type[Misfit], ...]] = (Squared,)
     check_every: int
 
     @property

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankwise.dynamics import check_depth, end_to_end_velocity, symmetric_velocity
-from rankwise.factorizations import Deep, Full, Identity, Symmetric
-from rankwise.factorizations.initializations import Initialization
+from rankwise.factorizations import Deep, Factorization, Full, Identity, Initialization, Symmetric
 from rankwise.plain import fixed
 from rankwise.problems import Problem
 from rankwise.solvers.base import Array
@@ -44,14 +43,13 @@ class EndToEndFlow(Flow):
             raise ValueError(f"a symmetric flow W = Z Z^T has depth 2, not {self.depth}")
 
     def check(self, problem: Problem) -> None:
-        """Raise a ValueError if a symmetric matrix is asked for and the shape is not square."""
+        """Raise a ValueError if the shape is not square where it must be, or the start does not fit it."""
         super().check(problem)
-        if self.symmetric:
-            Symmetric(self.start).check(problem.shape)
+        starting_form(self.depth, self.start, self.symmetric).check(problem.shape)
 
     def begin(self, problem: Problem, key: Any) -> Array:
         """The product of the layers that the factorization starts with."""
-        return starting_matrix(problem, self.depth, self.start, self.symmetric, key)
+        return starting_matrix(problem, starting_form(self.depth, self.start, self.symmetric), key)
 
     def velocity(self, problem: Problem, params: Array) -> Array:
         """dW/dt."""
@@ -65,8 +63,13 @@ class EndToEndFlow(Flow):
         return params
 
 
-def starting_matrix(problem: Problem, depth: float, start: Initialization, symmetric: bool, key: Any) -> Array:
-    """The end-to-end matrix of the factorization of that depth at its start."""
-    product = Full(start) if depth == math.inf else Deep(int(depth), start)
-    factorization = Symmetric(start) if symmetric else product
-    return factorization.matrix(factorization.init(problem.shape, key=key, dtype=problem.dtype))
+def starting_form(depth: float, start: Initialization, symmetric: bool = False) -> Factorization:
+    """The factorization whose product a flow of that depth begins at."""
+    if symmetric:
+        return Symmetric(start)
+    return Full(start) if depth == math.inf else Deep(int(depth), start)
+
+
+def starting_matrix(problem: Problem, form: Factorization, key: Any) -> Array:
+    """The end-to-end matrix of a factorization at its start."""
+    return form.matrix(form.init(problem.shape, key=key, dtype=problem.dtype))

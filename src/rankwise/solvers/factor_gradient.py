@@ -35,7 +35,8 @@ def descend_factors(
     right = left if symmetric else np.hstack([start.right, epsilon**0.5 * v[:, None]])
     largest = 0.0
     for step in range(max_steps):
-        gradient = problem.scale * problem.adjoint_operator(problem.residual(LowRank(left, right)))
+        residual = problem.residual(LowRank(left, right))
+        gradient = problem.scale * problem.adjoint_operator(problem.misfit.slope(residual))
         if symmetric:
             gradient = (gradient + gradient.T) / 2
         by_left, by_right = gradient @ right + ridge * left, gradient.T @ left + ridge * right

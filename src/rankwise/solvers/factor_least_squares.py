@@ -99,11 +99,12 @@ def grow_factors(
     stationary: float = 1e-2,
     max_steps: int = 500,
     symmetric: bool = False,
+    ladder: tuple[float, ...] = LADDER,
 ) -> Fit:
     """`fit_factors` for a rank just grown by a leading pair, through a falling ridge.
 
     left (d1, r), right (d2, r): the last columns are the new pair, scaled to its best step; drive: its singular
-    value s in minus the gradient of the loss. The ridges 0.3 s and 0.1 s come before the one asked for. They keep
+    value s in minus the gradient of the loss. The shares of s in `ladder` come as ridges before the one asked for. They keep
     the factors from growing into entries that no observation holds, which is what traps a plain fit in local
     minima when observations are few. Singular values more than 100 times the new one feel
     min(1, (100 sigma_new / sigma)^2) of the ridge: on matrices of large condition number a ridge of
@@ -113,7 +114,7 @@ def grow_factors(
     left, right = np.asarray(left, float), np.asarray(left if symmetric else right, float)
     newest = float(np.linalg.norm(left[:, -1]) * np.linalg.norm(right[:, -1]))
     steps = 0
-    for share in LADDER:
+    for share in ladder:
         sigma = LowRank(left, right).singular_values()
         spared = np.minimum(1.0, SPARED_ABOVE * newest / np.maximum(sigma, np.finfo(float).tiny)) ** 2
         eased = fit_factors(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from rankwise.plain import checked, positive_integer
-from rankwise.problems import Problem
+from rankwise.problems import Misfit, Problem
 from rankwise.registry import look_up
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Array, Solver
@@ -50,7 +50,7 @@ class Flow(Solver):
     method: "dopri8" (explicit, order 8), "tsit5" (explicit, order 5: cheaper at loose tolerances) or "kvaerno5"
     (implicit, order 5: for small stiff problems, its steps solve dense linear systems).
     explained: stop when the loss, in the problem's own scale, is at most this; None never stops so.
-    stationary: stop when the norm of the velocity is at most this; None never stops so.
+    stationary: stop when the norm of the velocity is at most this; None stops so only at W = 0, if nothing moves it.
     inner_steps: the most steps of the integrator between two requested times.
 
     The tolerance is met in float64 only. The integrator is that of diffrax (Kidger 2021, `kidger2021neural`).
@@ -65,6 +65,7 @@ class Flow(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "compiled"
+    misfits: ClassVar[tuple[type[Misfit], ...]] = (Misfit,)
 
     def __post_init__(self) -> None:
         look_up(self.method, METHODS, "method")
@@ -87,6 +88,14 @@ class Flow(Solver):
     @abstractmethod
     def end_to_end(self, params: Any) -> Array:
         """The (d1, d2) matrix that the variables stand for."""
+
+    def at_rest(self, problem: Problem, params: Any) -> Array:
+        """Whether the matrix is 0 and its velocity too: at depth 2 and more such a start never moves."""
+        import jax
+        import jax.numpy as jnp
+
+        parts = (self.end_to_end(params), *jax.tree.leaves(self.velocity(problem, params)))
+        return jnp.stack([(part == 0).all() for part in parts]).all()
 
     @property
     def default_steps(self) -> int:
@@ -111,15 +120,20 @@ class Flow(Solver):
 
     def init(self, problem: Problem, key: Any) -> FlowState:
         """The variables at time 0."""
-        import jax
         import jax.numpy as jnp
 
         params = self.begin(problem, key)
-        leaves = jax.tree.leaves(params)
-        mean_square = sum((leaf**2).sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
+        mean_square = self.mean_square(params)
         zero = jnp.zeros((), jnp.int32)
         floor = self.tolerance * jnp.where(mean_square > 0, jnp.sqrt(mean_square), 1.0)
         return FlowState(params, jnp.asarray(self.times[0]), floor, zero, zero, zero > 0)
+
+    def mean_square(self, params: Any) -> Array:
+        """The mean square of the variables, which says what error is small."""
+        import jax
+
+        leaves = jax.tree.leaves(params)
+        return sum((leaf**2).sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
 
     def step(self, problem: Problem, state: FlowState) -> FlowState:
         """The state at the next requested time."""
@@ -176,6 +190,7 @@ class Flow(Solver):
         if self.stationary is not None:
             speed = sum((v**2).sum() for v in jax.tree.leaves(self.velocity(problem, state.params)))
             code = jnp.where(speed <= self.stationary**2, RESULTS.converged.code, code)
+        code = jnp.where(self.at_rest(problem, state.params), RESULTS.converged.code, code)
         if self.explained is not None:
             code = jnp.where(problem.loss(self.matrix(state)) <= self.explained, RESULTS.explained.code, code)
         code = jnp.where(state.stuck, RESULTS.integrator_stuck.code, code)

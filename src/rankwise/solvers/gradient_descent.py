@@ -11,7 +11,7 @@ from rankwise.optimizers import Optimizer
 from rankwise.penalties import Penalty
 from rankwise.penalties.base import closed_form
 from rankwise.plain import checked, positive_integer
-from rankwise.problems import Problem
+from rankwise.problems import Misfit, Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Array, Solver
 
@@ -50,6 +50,7 @@ class GradientDescent(Solver):
 
     driver: ClassVar[Literal["compiled", "host"]] = "compiled"
     layered: ClassVar[bool] = True
+    misfits: ClassVar[tuple[type[Misfit], ...]] = (Misfit,)
 
     def __post_init__(self) -> None:
         for name, kind in (("factorization", Factorization), ("optimizer", Optimizer), ("penalty", Penalty | None)):

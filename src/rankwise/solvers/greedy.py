@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import scipy.sparse.linalg
 
 from rankwise.factorizations import Deep, Factorization, Symmetric
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain, positive_integer
-from rankwise.problems import Problem
+from rankwise.problems import Misfit, Problem, Squared
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_flow import Phase, flow_factors
 from rankwise.solvers.factor_gradient import descend_factors
-from rankwise.solvers.factor_least_squares import fit_factors, grow_factors
+from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow_factors
+from rankwise.solvers.growth import append_pair, degrees_of_freedom, leading_pair
+from rankwise.solvers.noise_level import LEAST_GAIN, expected_rmse, gain
+from rankwise.solvers.robust_fit import fit_misfit
 from rankwise.spectrum import root_mean_square
 
-# Up to so many entries a dense decomposition is faster than an iterative one.
-DENSE_ENTRIES = 40_000
 # A leading value below this share of the first, or a gain below this share of the residual, counts as none.
 NO_DRIVE = 1e-14
 NO_GAIN = 1e-9
@@ -35,12 +35,15 @@ INNER_STEPS = {"newton": 500, "gradient": 200_000, "flow": 200_000}
 
 @dataclass(frozen=True)
 class RankFit:
-    """One rank on the way: root mean square residuals, the leading value of minus the gradient, inner steps.
+    """One rank on the way: loss, root mean square residuals, the leading value of minus the gradient, inner steps.
 
+    loss: the training loss in the problem's own scale, without ridge.
+    train_rmse: with another misfit h than squares, the root of the mean of 2 h(residual).
     time: how long the phase lasted in the flow's own time, NaN unless inner="flow".
     """
 
     rank: int
+    loss: float
     train_rmse: float
     holdout_rmse: float
     leading: float
@@ -76,9 +79,10 @@ class Greedy(Solver):
     eigenvector; stop when its eigenvalue is not positive), append it, and re-optimize all factors at that rank
     to a local minimum of l(left right^T) + ridge/2 (|left|_F^2 + |right|_F^2). The ridge equals the penalty
     ridge * |W|_*. Stops when the root mean square residual is at most tolerance * that of the values
-    (`explained`), at most noise (`noise_level`), when the held-out error has not improved for `patience` ranks
-    (`holdout_stopped`: the best rank is refitted to all observations), or when another rank, the first excepted, would
-    have as many parameters as there are observations (`underdetermined`, only without ridge and if not all are seen).
+    (`explained`), is no more than the noise (`noise_level`), when the held-out error has not improved for `patience`
+    ranks (`holdout_stopped`: the best rank is refitted to all observations), or when another rank, the first excepted,
+    would have as many parameters as there are observations (`underdetermined`, only without ridge and if not all
+    are seen).
 
     factorization: Deep(2) for left right^T (any width is ignored: the rank grows), Symmetric for Z Z^T; Deep(N) for
     deep GLRL, with inner="flow" only.
@@ -89,9 +93,16 @@ class Greedy(Solver):
     do not trap it in a local minimum; "gradient" by gradient descent from the new pair at scale `epsilon`, with
     step inner_rate / s, s the leading value at W = 0: the faithful, slow trajectory; "flow" by the gradient flow of
     the layers from the saddle at scale `epsilon` until they are at rest, with JAX in float64: the exact trajectory.
+    ladder: the ridges a newly grown rank is led through, as shares of its leading value (newton). More and finer steps
+    trap less where observations are few, and take longer.
     epsilon: the product of the new pair's layers at the start of a phase (gradient and flow).
     inner_steps: the most steps of a fit; None means 500 (newton, up to three fits per rank) or 200,000 (gradient,
     flow). A rank whose fit they cut short ends the growth (`inner_limit`), with newton only if it would not go on.
+    noise: the standard deviation of the noise, if known. Growth stops at a root mean square residual of
+    noise * sqrt(nu / m * (1 + 3 sqrt(2 / nu))), with nu = m - the parameters of the rank (none are counted under a
+    ridge): what a right fit hardly ever exceeds. "estimate": a rank that explains no more than noise would let it is
+    taken back, and growth stops: where the drop of the squares per parameter is at most 3 sqrt(m / nu) times the
+    squares left per degree of freedom.
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
     refit: fit the rank of least held-out error again to all observations; without, the matrix stays the last grown.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
@@ -109,12 +120,13 @@ class Greedy(Solver):
     inner: Literal["newton", "gradient", "flow"] = "newton"
     max_rank: int | None = None
     tolerance: float | None = None
-    noise: float | None = None
+    noise: float | Literal["estimate"] | None = None
     holdout: float = 0.0
     refit: bool = True
     patience: int = 2
     polish: bool = True
     ridge: float = 0.0
+    ladder: tuple[float, ...] = LADDER
     epsilon: float = 1e-10
     inner_rate: float = 0.05
     inner_steps: int | None = None
@@ -122,6 +134,7 @@ class Greedy(Solver):
     semidefinite: bool = False
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    misfits: ClassVar[tuple[type[Misfit], ...]] = (Misfit,)
 
     def __post_init__(self) -> None:
         if self.inner not in INNER_STEPS:
@@ -130,10 +143,16 @@ class Greedy(Solver):
         for name in ("max_rank", "patience", "inner_steps"):
             if getattr(self, name) is not None:
                 positive_integer(getattr(self, name), name)
+        if isinstance(self.noise, str) and self.noise != "estimate":
+            raise ValueError(f"noise must be a number or 'estimate', not {self.noise!r}")
+        if self.noise == "estimate" and (self.holdout or self.ridge):
+            raise ValueError("noise='estimate' chooses the rank by the residuals of plain fits: no holdout, no ridge")
         for name in ("tolerance", "noise", "ridge", "epsilon", "inner_rate"):
-            value = getattr(self, name)
+            value = None if getattr(self, name) == "estimate" else getattr(self, name)
             if value is not None and not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be finite and not negative, not {value}")
+        if not all(0 < share <= 1 for share in self.ladder):
+            raise ValueError(f"ladder must be shares above 0 and at most 1, not {self.ladder}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
         if self.inner != "newton" and self.epsilon == 0:
@@ -183,6 +202,8 @@ class Greedy(Solver):
         if state.held is not None and self.refit and state.verdict is not RESULTS.running:
             return self._refit(problem, state)
         grown = self._assess(state.kept, state.held, state.path, *self._fit(state))
+        if self.noise == "estimate" and self._only_noise(grown):
+            grown = replace(state, verdict=RESULTS.noise_level)
         return self._polish(grown) if grown.held is None else grown
 
     def phase(self, state: Growth) -> Phase:
@@ -215,7 +236,7 @@ class Greedy(Solver):
         return state.matrix.astype(state.kept.dtype)
 
     def record(self, state: Growth) -> dict[str, float]:
-        """rank, train_rmse, holdout_rmse (NaN if nothing is held out), leading, inner_steps, time of the last phase."""
+        """rank, loss, train_rmse, holdout_rmse (NaN: nothing held out), leading, inner_steps, time."""
         return {name: getattr(state.path[-1], name) for name in RankFit.__dataclass_fields__}
 
     def _fit(self, state: Growth) -> tuple[LowRank, int, float, bool]:
@@ -231,11 +252,19 @@ class Greedy(Solver):
                 ridge=self.ridge, max_steps=most, symmetric=self.symmetric,
             )  # fmt: skip
             return matrix, steps, math.nan, steps >= most
+        settings: dict[str, Any] = {
+            "ridge": self.ridge, "tolerance": self._tolerance(state.kept), "max_steps": most,
+            "symmetric": self.symmetric,
+        }  # fmt: skip
+
+        def grow(problem: Problem, start: LowRank) -> Fit:
+            return grow_factors(problem, start.left, start.right, state.leading[0], ladder=self.ladder, **settings)
+
+        def again(problem: Problem, start: LowRank) -> Fit:
+            return fit_factors(problem, start.left, start.right, **settings)
+
         start = append_pair(state.kept, state.matrix, state.leading[1:], self.symmetric)
-        fit = grow_factors(
-            state.kept, start.left, start.right, state.leading[0], ridge=self.ridge,
-            tolerance=self._tolerance(state.kept), max_steps=most, symmetric=self.symmetric,
-        )  # fmt: skip
+        fit = fit_misfit(state.kept, start, grow, again)
         return LowRank(fit.left, fit.right), fit.steps, math.nan, fit.outcome == "max_steps"
 
     def _flow(self, state: Growth, record: bool) -> Phase:
@@ -266,10 +295,14 @@ class Greedy(Solver):
         done = state.verdict in (RESULTS.running, RESULTS.explained, RESULTS.non_finite)
         if done or not self.polish or self.inner != "newton" or state.matrix.rank == 0:
             return state
-        fit = fit_factors(
-            state.kept, state.matrix.left, state.matrix.right, ridge=self.ridge, stationary=POLISHED,
-            tolerance=self._tolerance(state.kept), max_steps=POLISH_STEPS, symmetric=self.symmetric,
-        )  # fmt: skip
+
+        def fine_fit(problem: Problem, start: LowRank) -> Fit:
+            return fit_factors(
+                problem, start.left, start.right, ridge=self.ridge, stationary=POLISHED,
+                tolerance=self._tolerance(problem), max_steps=POLISH_STEPS, symmetric=self.symmetric,
+            )  # fmt: skip
+
+        fit = fit_misfit(state.kept, state.matrix, fine_fit, fine_fit, flat=POLISHED)
         steps = state.path[-1].inner_steps + fit.steps
         fine = self._assess(state.kept, state.held, state.path[:-1], LowRank(fit.left, fit.right), steps)
         return fine if fine.verdict is RESULTS.explained else replace(fine, verdict=state.verdict)
@@ -286,11 +319,12 @@ class Greedy(Solver):
     ) -> Growth:
         """The state at a fitted matrix: errors, the direction to grow in, and whether to."""
         residual = kept.residual(matrix)
-        leading = leading_pair(kept, residual, self.symmetric)
+        leading = leading_pair(kept, kept.misfit.slope(residual), self.symmetric)
+        with np.errstate(over="ignore"):  # a loss beyond the floats is inf
+            loss = float(kept.scale * kept.misfit.value(residual).sum())
         here = RankFit(
-            matrix.rank, root_mean_square(residual),
-            root_mean_square(held.residual(matrix)) if held is not None else math.nan, leading[0], inner_steps,
-            time,
+            matrix.rank, loss, _rmse(kept, residual),
+            math.nan if held is None else _rmse(held, held.residual(matrix)), leading[0], inner_steps, time,
         )  # fmt: skip
         path = (*path, here)
         verdict = self._verdict(kept, path)
@@ -307,8 +341,10 @@ class Greedy(Solver):
             return RESULTS.non_finite
         if here.train_rmse <= self._tolerance(problem) * values:
             return RESULTS.underdetermined if rank and self._too_few(problem, rank) else RESULTS.explained
-        if self.noise is not None and here.train_rmse <= self.noise:
-            return RESULTS.noise_level
+        if isinstance(self.noise, float | int):
+            parameters = 0 if self.ridge else degrees_of_freedom(rank, problem.shape, self.symmetric)
+            if here.train_rmse <= expected_rmse(self.noise, problem.distinct(self.symmetric), parameters):
+                return RESULTS.noise_level
         if here.leading <= max(RIDGE_SLACK * self.ridge, NO_DRIVE * path[0].leading):
             return RESULTS.converged
         if not math.isnan(here.holdout_rmse):
@@ -321,6 +357,13 @@ class Greedy(Solver):
             return RESULTS.max_rank
         return RESULTS.underdetermined if rank and self._too_few(problem, rank + 1) else RESULTS.running
 
+    def _only_noise(self, state: Growth) -> bool:
+        """Whether the last rank has gained no more than the fit of noise would."""
+        before, after = state.path[-2:]
+        parameters = [degrees_of_freedom(fit.rank, state.kept.shape, self.symmetric) for fit in (before, after)]
+        known = state.kept.distinct(self.symmetric)
+        return gain(before.train_rmse, after.train_rmse, known, (parameters[0], parameters[1])) <= LEAST_GAIN
+
     def _too_few(self, problem: Problem, rank: int) -> bool:
         """Whether a rank has as many parameters as there are observations, and nothing else to tie them down."""
         known = problem.distinct(self.symmetric)
@@ -332,41 +375,8 @@ class Greedy(Solver):
         return float(np.finfo(problem.dtype).eps ** power) if self.tolerance is None else self.tolerance
 
 
-def degrees_of_freedom(rank: int, shape: tuple[int, int], symmetric: bool = False) -> int:
-    """The dimension of the matrices of a rank: r (d1 + d2 - r), or r d - r (r - 1) / 2 if symmetric."""
-    d1, d2 = shape
-    return rank * d1 - rank * (rank - 1) // 2 if symmetric else rank * (d1 + d2 - rank)
-
-
-def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tuple[float, np.ndarray, np.ndarray]:
-    """The leading singular triple (s, u, v) of minus the gradient; symmetric: its leading eigenpair (s, u, u)."""
-    descent = -problem.scale * problem.adjoint_operator(residual)
-    if symmetric:
-        descent = (descent + descent.T) / 2
-    d1, d2 = problem.shape
-    if not residual.any():
-        return 0.0, np.eye(d1, 1)[:, 0], np.eye(d2, 1)[:, 0]
-    if d1 * d2 <= DENSE_ENTRIES or min(d1, d2) < 2:
-        full = descent.toarray() if scipy.sparse.issparse(descent) else descent
-        if symmetric:
-            values, vectors = np.linalg.eigh(full)
-            return float(values[-1]), vectors[:, -1], vectors[:, -1]
-        u, s, vt = np.linalg.svd(full, full_matrices=False)
-        return float(s[0]), u[:, 0], vt[0]
-    start = np.random.default_rng(0).standard_normal(min(d1, d2)).astype(problem.dtype)
-    if symmetric:
-        values, vectors = scipy.sparse.linalg.eigsh(descent, k=1, which="LA", v0=start, tol=1e-6)
-        return float(values[0]), vectors[:, 0], vectors[:, 0]
-    u, s, vt = scipy.sparse.linalg.svds(descent, k=1, v0=start, tol=1e-6)
-    return float(s[0]), u[:, 0], vt[0]
-
-
-def append_pair(problem: Problem, matrix: LowRank, leading: tuple[np.ndarray, np.ndarray], symmetric: bool) -> LowRank:
-    """The matrix plus the step along u v^T that reduces the loss most, as one more pair of factors."""
-    u, v = leading
-    pair = LowRank(u[:, None], v[:, None])
-    image = problem.measure(pair)
-    step = -(image @ problem.residual(matrix)) / max(image @ image, np.finfo(float).tiny)
-    root = np.sqrt(max(step, 0.0))
-    left = np.hstack([matrix.left, root * pair.left])
-    return LowRank(left, left if symmetric else np.hstack([matrix.right, root * pair.right]))
+def _rmse(problem: Problem, residual: np.ndarray) -> float:
+    """The root mean square residual; with another misfit h than squares, the root of the mean of 2 h(residual)."""
+    if isinstance(problem.misfit, Squared):
+        return root_mean_square(residual)
+    return float(np.sqrt(2 * problem.misfit.value(residual).mean()))

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg.lapack
-import scipy.sparse
-from scipy.sparse.linalg import LinearOperator, cg
+import scipy
 
 from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem
@@ -24,6 +22,8 @@ CG_STEPS = 300
 BLOCK_SHIFT = 1e-11
 # The smallest damping weight of a column of the factors relative to the largest.
 WEIGHT_FLOOR = 1e-20
+# The random vectors of signs from which the column norms of a Jacobian known by its products are estimated.
+PROBES = 8
 # Factors of data of size one that exceed this would overflow when squared twice.
 HUGE = 1e70
 
@@ -209,17 +209,20 @@ class JointModel(Linearization):
         self.system, self.point = system, point
         jacobian = system.problem.factor_jacobian(point.left, point.right)
         stacked, ridge = np.vstack([point.left, point.right]), system.ridge
+        implicit = isinstance(jacobian, scipy.sparse.linalg.LinearOperator)
         if system.symmetric:
             half = point.left.size
-            jacobian = jacobian[:, :half] + jacobian[:, half:]
+            jacobian = _joined(jacobian) if implicit else jacobian[:, :half] + jacobian[:, half:]
             # The objective counts |Z|^2 twice, once for each side.
             stacked, ridge = point.left, 2 * ridge
         self.jacobian, self.stacked = jacobian, stacked
         self.ridge = np.tile(ridge, stacked.shape[0])
         self.gradient = jacobian.T @ point.residual + self.ridge * stacked.ravel()
-        self.norms = _column_norms(jacobian)
+        self.norms = _estimated_norms(jacobian) if implicit else _column_norms(jacobian)
         self.weights = self._weights(point)
-        self.normal = self._normal() if stacked.size <= DIRECT_UNKNOWNS else None
+        if implicit:  # single estimates scatter; their means over the rows do not
+            self.norms = self.weights - self.ridge
+        self.normal = self._normal() if stacked.size <= DIRECT_UNKNOWNS and not implicit else None
 
     def _weights(self, point: Point) -> np.ndarray:
         d1, (rows, r) = point.left.shape[0], self.stacked.shape
@@ -277,14 +280,26 @@ def _conjugate_gradients(
 ) -> np.ndarray:
     """-H^-1 gradient, to the accuracy an inexact Newton step needs, given products with H."""
     size = gradient.size
-    operator = LinearOperator((size, size), matvec=product, dtype=float)
-    preconditioner = LinearOperator((size, size), matvec=precondition, dtype=float)
-    return cg(operator, -gradient, rtol=CG_TOLERANCE, maxiter=CG_STEPS, M=preconditioner)[0]
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, dtype=float)
+    preconditioner = scipy.sparse.linalg.LinearOperator((size, size), matvec=precondition, dtype=float)
+    return scipy.sparse.linalg.cg(operator, -gradient, rtol=CG_TOLERANCE, maxiter=CG_STEPS, M=preconditioner)[0]
 
 
 def _column_norms(jacobian: np.ndarray | scipy.sparse.sparray) -> np.ndarray:
     squared = jacobian**2 if isinstance(jacobian, np.ndarray) else jacobian.power(2)
     return np.asarray(squared.sum(axis=0)).ravel()
+
+
+def _estimated_norms(jacobian: scipy.sparse.linalg.LinearOperator) -> np.ndarray:
+    """Squared column norms as the mean of (J^T z)^2 over random vectors z of signs."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, jacobian.shape[0]))
+    return np.mean([jacobian.rmatvec(z) ** 2 for z in signs], axis=0)
+
+
+def _joined(jacobian: scipy.sparse.linalg.LinearOperator) -> scipy.sparse.linalg.LinearOperator:
+    """The Jacobian in Z of Z Z^T from that in both factors."""
+    twice = scipy.sparse.vstack([scipy.sparse.eye_array(jacobian.shape[1] // 2)] * 2)
+    return jacobian @ scipy.sparse.linalg.aslinearoperator(twice)
 
 
 def _cholesky_solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray | None:

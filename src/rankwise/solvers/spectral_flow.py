@@ -6,23 +6,34 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rankwise.dynamics import check_depth, end_to_end_velocity, spectral_velocity
-from rankwise.factorizations import Identity
-from rankwise.factorizations.initializations import Initialization
+from rankwise.factorizations import Identity, Initialization
 from rankwise.plain import fixed
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Array
-from rankwise.solvers.end_to_end_flow import starting_matrix
+from rankwise.solvers.end_to_end_flow import starting_form, starting_matrix
 from rankwise.solvers.flow import Flow, FlowState
+
+# Singular values whose logarithm is below this (1e-304) are 0: at depth 2 and more they stay so.
+LEAST = -700.0
 
 
 class Spectrum(NamedTuple):
-    """W = left diag(exp(logs)) right^T with orthonormal columns."""
+    """W = left diag(sigma) right^T with orthonormal columns; sigma = exp(logs), or 0 where they are below `LEAST`."""
 
     left: Array
     logs: Array
     right: Array
+
+    @property
+    def sigma(self) -> Array:
+        """The singular values, in no order."""
+        import jax.numpy as jnp
+
+        return jnp.where(self.logs > LEAST, jnp.exp(self.logs), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +48,11 @@ class SpectralFlow(Flow):
     Meetings are looked for where a step of the integrator ends: modes that are coupled slow down there and are seen,
     modes without any coupling pass through one another, rightly, and may not be.
 
-    A start with equal singular values, as `Identity`, is such a meeting and is bridged once.
+    A start with equal singular values, as `Identity`, is such a meeting and is bridged once. Singular values that are 0
+    at the start (beside the largest: rounding) stay 0 at depth 2 and more, and their vectors need no gap.
+
+    At depth 1 a singular value may pass through 0, where one of its vectors changes sign and its logarithm is infinite:
+    one below `gap` (of the largest, or of the problem's `norm_estimate()`) is such a meeting too.
 
     Raises:
         ValueError: if depth is not an integer of at least 1 or infinity, gap is not between 0 and 1, or as for
@@ -57,24 +72,42 @@ class SpectralFlow(Flow):
         if not 0 < self.gap < 1:
             raise ValueError(f"gap must lie strictly between 0 and 1, not {self.gap}")
 
+    def check(self, problem: Problem) -> None:
+        """Raise a ValueError if the data are not float64 or the start does not fit the problem's shape."""
+        super().check(problem)
+        starting_form(self.depth, self.start).check(problem.shape)
+
     def begin(self, problem: Problem, key: Any) -> Spectrum:
-        """The singular value decomposition of the product at its start."""
-        return decompose(starting_matrix(problem, self.depth, self.start, False, key))
+        """The singular value decomposition of the product at its start, without what is rounding there."""
+        import jax.numpy as jnp
+
+        start = decompose(starting_matrix(problem, starting_form(self.depth, self.start), key))
+        rounding = start.logs[0] + math.log(max(problem.shape) * np.finfo(problem.dtype).eps)
+        return start._replace(logs=jnp.where(start.logs < rounding, 2 * LEAST, start.logs))
 
     def velocity(self, problem: Problem, params: Spectrum) -> Spectrum:
         """(U', sigma' / sigma, V')."""
         import jax.numpy as jnp
 
-        sigma = jnp.exp(params.logs)
+        sigma = params.sigma
         gradient = problem.gradient(self.end_to_end(params))
         left, speeds, right = spectral_velocity(params.left, sigma, params.right, gradient, self.depth)
-        return Spectrum(left, speeds / sigma, right)
+        return Spectrum(left, speeds / jnp.where(sigma > 0, sigma, 1.0), right)
 
     def end_to_end(self, params: Spectrum) -> Array:
         """U diag(sigma) V^T."""
+        return (params.left * params.sigma) @ params.right.T
+
+    def mean_square(self, params: Spectrum) -> Array:
+        """Without the logarithms of zeros."""
         import jax.numpy as jnp
 
-        return (params.left * jnp.exp(params.logs)) @ params.right.T
+        return super().mean_square(params._replace(logs=jnp.where(params.sigma > 0, params.logs, 0.0)))
+
+    def at_rest(self, problem: Problem, params: Spectrum) -> Array:
+        """Whether the product is 0 and its velocity too; the vectors of zeros are free to turn."""
+        matrix = self.end_to_end(params)
+        return ((matrix == 0) & (end_to_end_velocity(matrix, problem.gradient(matrix), self.depth) == 0)).all()
 
     def step(self, problem: Problem, state: FlowState) -> FlowState:
         """The state at the next requested time, by way of the product where singular values meet."""
@@ -82,10 +115,10 @@ class SpectralFlow(Flow):
         import jax.numpy as jnp
         from jax import lax
 
-        until = self.next_time(state)
-        meeting = diffrax.Event(lambda t, y, args, **_: self.meets(y))
+        until, reach = self.next_time(state), problem.norm_estimate()
+        meeting = diffrax.Event(lambda t, y, args, **_: self.meets(y, reach))
         params, now, taken, stuck = lax.cond(
-            self.meets(state.params),
+            self.meets(state.params, reach),
             lambda: (state.params, state.time, jnp.zeros_like(state.evaluations), jnp.zeros_like(state.stuck)),
             lambda: self.integrate(self.velocity, problem, state.params, state.time, until, state.floor, meeting),
         )
@@ -103,13 +136,22 @@ class SpectralFlow(Flow):
             evaluations=state.evaluations + taken, bridged=state.bridged + met, stuck=state.stuck | stuck,
         )  # fmt: skip
 
-    def meets(self, params: Spectrum) -> Array:
-        """Whether two singular values are closer than the gap."""
+    def meets(self, params: Spectrum, reach: Array) -> Array:
+        """Whether two positive singular values are closer than the gap, or at depth 1 one comes so near 0.
+
+        reach: the size of the matrix that the observations suggest.
+        """
         import jax.numpy as jnp
 
-        level = params.logs if self.depth == math.inf else 2 / self.depth * params.logs
+        sigma, many = params.sigma, params.logs.shape[0]
+        # Each zero has a level of its own, far below.
+        logs = jnp.where(sigma > 0, params.logs, LEAST * 1e3 * (1 + jnp.arange(many)))
+        level = logs if self.depth == math.inf else 2 / self.depth * logs
         apart = jnp.abs(jnp.diff(jnp.sort(level)))
-        return jnp.min(-jnp.expm1(-apart), initial=1.0) < self.gap
+        met = jnp.min(-jnp.expm1(-apart), initial=1.0) < self.gap
+        if self.depth > 1:
+            return met
+        return met | (jnp.min(sigma) <= self.gap * jnp.maximum(jnp.max(sigma), reach))
 
     def outcome(self, problem: Problem, state: FlowState) -> Array:
         """As every flow; and the code of crossing where singular values met and are not bridged."""
@@ -130,9 +172,13 @@ class SpectralFlow(Flow):
         """The product followed to the next requested time and decomposed there."""
         import jax.numpy as jnp
 
-        # As precise as the least singular value asks for, as far as rounding lets it.
-        sigma = jnp.exp(params.logs)
-        least = jnp.maximum(jnp.min(sigma), jnp.finfo(sigma.dtype).eps * jnp.max(sigma))
+        # As precise as the least singular value asks for, as far as rounding lets it; at depth 1 none waits near 0.
+        sigma = params.sigma
+        least = (
+            jnp.maximum(jnp.min(jnp.where(sigma > 0, sigma, jnp.inf)), jnp.finfo(sigma.dtype).eps * jnp.max(sigma))
+            if self.depth > 1
+            else jnp.maximum(jnp.max(sigma), problem.norm_estimate())
+        )
         floor = self.tolerance * jnp.maximum(least, jnp.finfo(sigma.dtype).tiny / self.tolerance)
         floor = floor / params.left.shape[0] ** 0.5
         matrix, reached, taken, stuck = self.integrate(
@@ -143,7 +189,7 @@ class SpectralFlow(Flow):
 
 
 def decompose(matrix: Array) -> Spectrum:
-    """The singular value decomposition; singular values of zero become the least positive number."""
+    """The singular value decomposition, zeros with logarithms below `LEAST`."""
     import jax.numpy as jnp
 
     left, sigma, right = jnp.linalg.svd(matrix, full_matrices=False)

@@ -1,0 +1,43 @@
+"""Gross errors among the observations: which they are, given a matrix that fits the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy
+
+from rankwise.problems.completion import Completion
+
+# The standard deviation of a Gaussian over the median of its absolute value.
+DEVIATIONS = 1.482602218505602
+CUT = 4.0
+
+
+def residual_scale(residual: np.ndarray) -> float:
+    """1.4826 times the median |residual|: the standard deviation of Gaussian noise, whatever some residuals are."""
+    return DEVIATIONS * float(np.median(np.abs(residual)))
+
+
+def outliers(
+    problem: Completion, matrix: Any, threshold: float | None = None, *, resolution: float = 1e-5
+) -> scipy.sparse.coo_array:
+    """S = values - W where that exceeds the threshold, as a (d1, d2) sparse array; the sparse part of L + S.
+
+    matrix: W, the low-rank part, a dense (d1, d2) array or a `LowRank`.
+    threshold: in the units of the values; None means max(4 s, resolution * t), with 1.4826 times the median absolute
+    value of the residuals for s and of the observed values for t. It takes one inlier in 16,000 for an outlier where
+    the noise is Gaussian, and nothing for one that is small only beside rounding errors.
+
+    Raises:
+        ValueError: if the threshold is negative or the matrix has another shape.
+    """
+    if threshold is not None and not threshold >= 0:
+        raise ValueError(f"threshold must not be negative, not {threshold}")
+    if tuple(matrix.shape) != tuple(problem.shape):
+        raise ValueError(f"matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
+    excess = -problem.residual(matrix)
+    if threshold is None:
+        threshold = max(CUT * residual_scale(excess), resolution * residual_scale(problem.values))
+    found = np.nonzero(np.abs(excess) > threshold)[0]
+    return scipy.sparse.coo_array((excess[found], (problem.rows[found], problem.cols[found])), shape=problem.shape)

@@ -1,0 +1,124 @@
+"""How far a matrix must fit the observations, as a convex function with its proximal step and its conjugate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankwise.plain import Plain
+from rankwise.problems import Completion, Problem, Sensing
+
+# Eigenvalues of the Gram matrix of the measurements below this share of the largest count as zero.
+DEPENDENT = 1e-12
+# What the observations may contradict one another by, relative to their size.
+CONTRADICTION = 1e-9
+# Up to so many measurements are compared with one another.
+MOST_COMPARED = 2_000
+# Newton steps for the multiplier of a ball; convergence is quadratic.
+SECULAR_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class DataTerm(Plain):
+    """h(W) = 0 if |measure(W) - values|_2 <= radius, else infinity; or h(W) = curvature/2 |measure(W) - values|_2^2.
+
+    The second form holds if curvature is given; radius 0 asks for equality. spectrum (m,) and basis (m, m) are the
+    eigenvalues and eigenvectors of the Gram matrix <A_i, A_j>: ones and None if the measurements are orthonormal.
+    """
+
+    problem: Problem
+    radius: float
+    curvature: float | None
+    spectrum: np.ndarray
+    basis: np.ndarray | None
+
+    @classmethod
+    def of(cls, problem: Problem, radius: float, curvature: float | None) -> DataTerm:
+        """The term for a problem; the Gram matrix is formed and decomposed once, unless entries are observed.
+
+        Raises:
+            ValueError: if no matrix comes within the radius.
+        """
+        if isinstance(problem, Completion):
+            return cls(problem, radius, curvature, np.ones(problem.size), None)
+        spectrum, basis, missed = _decomposed(problem)
+        if curvature is None and missed > radius + CONTRADICTION * float(np.linalg.norm(problem.values)):
+            raise ValueError("the observations contradict one another: give a larger delta, or a weight")
+        return cls(problem, radius, curvature, spectrum, basis)
+
+    def prox(self, matrix: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+        """argmin_W h(W) + |W - matrix|_F^2 / (2 step), and the multipliers lambda (m,) with adjoint(lambda) in dh(W).
+
+        W = matrix - step adjoint(lambda); in the eigenbasis of the Gram matrix every lambda_i stands alone.
+        """
+        gap = self.problem.measure(matrix) - self.problem.values
+        gap = gap if self.basis is None else self.basis.T @ gap
+        if self.curvature is not None:
+            multipliers = gap / (1 / self.curvature + step * self.spectrum)
+        elif self.radius:
+            stiffness = self._stiffness(gap)
+            multipliers = stiffness / step * gap / (1 + stiffness * self.spectrum)
+        else:
+            bound = self.spectrum > 0
+            multipliers = np.where(bound, gap, 0.0) / (step * np.where(bound, self.spectrum, 1.0))
+        multipliers = multipliers if self.basis is None else self.basis @ multipliers
+        return matrix - step * self.problem.adjoint(multipliers), multipliers
+
+    def conjugate(self, multipliers: np.ndarray) -> tuple[float, float]:
+        """(a, b) with h*(adjoint(s lambda)) = s a + s^2 b / 2 for every s >= 0."""
+        linear = float(self.problem.values @ multipliers)
+        if self.curvature is not None:
+            return linear, float(multipliers @ multipliers) / self.curvature
+        return linear + self.radius * float(np.linalg.norm(multipliers)), 0.0
+
+    def value(self, residual: np.ndarray) -> float:
+        """h where it is finite: curvature/2 |residual|^2, or 0."""
+        return 0.0 if self.curvature is None else self.curvature / 2 * float(residual @ residual)
+
+    def violation(self, residual: np.ndarray) -> float:
+        """How far the residual exceeds the radius, relative to the values; 0 if the fit is only penalized."""
+        if self.curvature is not None:
+            return 0.0
+        excess = max(float(np.linalg.norm(residual)) - self.radius, 0.0)
+        return excess / max(float(np.linalg.norm(self.problem.values)), np.finfo(float).tiny)
+
+    def _stiffness(self, gap: np.ndarray) -> float:
+        """The k >= 0 with |gap / (1 + k spectrum)| = radius, 0 if the gap is within it.
+
+        Newton's method on 1 / radius - 1 / |gap / (1 + k spectrum)|, which rises from k = 0 to the root.
+
+        Source: More and Sorensen 1983 (`more1983computing`).
+        """
+        stiffness = 0.0
+        for _ in range(SECULAR_STEPS):
+            inside = gap / (1 + stiffness * self.spectrum)
+            norm = float(np.linalg.norm(inside))
+            slope = float((self.spectrum * inside**2 / (1 + stiffness * self.spectrum)).sum())
+            if norm <= self.radius * (1 + 1e-14) or not slope > 0:
+                break
+            stiffness += (norm / self.radius - 1) * norm**2 / slope
+        return stiffness
+
+
+def refuse_contradictions(problem: Problem) -> None:
+    """Raise a ValueError if no matrix at all has the measurements given, looking at up to 2,000 of them."""
+    if problem.size <= MOST_COMPARED:
+        missed = _decomposed(problem)[2]
+        if missed > CONTRADICTION * float(np.linalg.norm(problem.values)):
+            raise ValueError("the observations contradict one another: no matrix has them all; say how large the noise is")
+
+
+def _decomposed(problem: Problem) -> tuple[np.ndarray, np.ndarray, float]:
+    """Eigenvalues and eigenvectors of the Gram matrix, and how much of the values lies outside its range."""
+    spectrum, basis = np.linalg.eigh(_gram(problem))
+    spectrum = np.where(spectrum > DEPENDENT * spectrum[-1], spectrum, 0.0)
+    return spectrum, basis, float(np.linalg.norm((basis.T @ problem.values)[spectrum == 0]))
+
+
+def _gram(problem: Problem) -> np.ndarray:
+    """<A_i, A_j>, shape (m, m)."""
+    if isinstance(problem, Sensing):
+        flat = problem.sensors.reshape(problem.size, -1)
+        return flat @ flat.T
+    return np.stack([problem.measure(problem.adjoint(row)) for row in np.eye(problem.size)])

@@ -1,0 +1,220 @@
+"""The plan of the methods that work at one rank at a time: the rank is given, or grows when a rank is exhausted."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from rankwise.lowrank import LowRank
+from rankwise.plain import Plain, checked, positive_integer
+from rankwise.problems import Problem
+from rankwise.results import RESULTS
+from rankwise.solvers.base import Solver
+from rankwise.solvers.growth import append_pair, degrees_of_freedom, leading_pair, leading_triples
+from rankwise.spectrum import root_mean_square
+
+# A drive for another rank below this share of the first counts as none.
+NO_DRIVE = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class AtRank(Plain):
+    """The state of a method that works at one rank at a time, in float64 and in units of the largest |value|.
+
+    problem: the problem with values divided by `size`, and scale 1. matrix: the present LowRank, to be multiplied by
+    `size`. memory: what the method itself keeps between steps, None if nothing.
+    recent: the root mean square residuals since the rank was reached, the last `patience` + 1 of them at most.
+    drive: the leading singular value of minus the gradient at W = 0. verdict: why to stop, or running.
+    size, dtype: the unit, and the precision of the data.
+    """
+
+    problem: Problem
+    size: float
+    dtype: Any
+    matrix: LowRank
+    memory: Any
+    recent: tuple[float, ...]
+    drive: float
+    verdict: RESULTS
+
+
+@dataclass(frozen=True)
+class Ranked(Solver):
+    """A method at one rank: `begin` prepares a rank, `iterate` takes one step there.
+
+    rank: the rank of the matrix, where it is known: the start is then the best approximation of that rank to the
+    adjoint of the values, scaled by d1 d2 / sum_i |A_i|_F^2 (spectral start). None: the rank grows from 1. Whenever
+    none of the last `patience` residuals is below the one before them by the share `stationary`, the leading
+    singular pair of minus the gradient is appended, with the step along it that reduces the loss most.
+    Stops when the root mean square residual is at most tolerance * that of the values (`explained`; if the rank has as
+    many parameters as there are observations, `underdetermined`), is at most `noise` (`noise_level`), stops falling at
+    the last rank allowed (`flat` if the rank was given, `max_rank`, or `underdetermined`), or when the matrix outgrows
+    `norm_limit` times the problem's norm estimate (`diverging_norm`). Observations that are all zero are `explained`
+    by rank 0.
+
+    tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
+
+    Raises:
+        ValueError: if a number is out of range, or (from `check`) the rank does not fit the shape.
+    """
+
+    rank: int | None = None
+    max_rank: int | None = None
+    tolerance: float | None = None
+    noise: float | None = None
+    stationary: float = 1e-3
+    patience: int = 5
+    norm_limit: float = 1e4
+    check_every: int = 1
+
+    driver: ClassVar[Literal["compiled", "host"]] = "host"
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "max_rank", "patience"):
+            if getattr(self, name) is not None:
+                positive_integer(getattr(self, name), name)
+        for name in ("tolerance", "noise"):
+            if getattr(self, name) is not None:
+                checked(getattr(self, name), name, least=0)
+        checked(self.stationary, "stationary", least=0)
+        checked(self.norm_limit, "norm_limit", above=0)
+
+    @abstractmethod
+    def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, Any]:
+        """The matrix in the form the method works on, and its memory, at the start of a rank.
+
+        Here and in `iterate` the problem is in float64, its largest |value| is 1, and so is its scale.
+        """
+
+    @abstractmethod
+    def iterate(self, problem: Problem, matrix: LowRank, memory: Any) -> tuple[LowRank, Any]:
+        """One step at the present rank; the matrix keeps its rank."""
+
+    def check(self, problem: Problem) -> None:
+        """Raise a ValueError if the rank does not fit the shape."""
+        if self.rank is not None and self.rank > min(problem.shape):
+            raise ValueError(f"rank must be at most {min(problem.shape)}, the smaller side, not {self.rank}")
+
+    def init(self, problem: Problem, key: Any) -> AtRank:
+        """The spectral start at the rank given, or the leading pair."""
+        del key
+        unit, size = _in_units(problem)
+        zero = AtRank(unit, size, problem.dtype, LowRank.zeros(problem.shape), None, (), 0.0, RESULTS.running)
+        if not unit.values.any():
+            return replace(zero, recent=(0.0,), verdict=RESULTS.explained)
+        zero = replace(zero, drive=leading_pair(unit, -unit.values, False)[0])
+        if self.rank is None:
+            return self._grown(problem, zero)
+        d1, d2 = problem.shape
+        u, s, v = leading_triples(unit, -unit.values, self.rank)
+        root = np.sqrt(s * (d1 * d2 / float(unit.energy())))
+        return self._enter(problem, zero, LowRank(u * root, v * root))
+
+    def step(self, problem: Problem, state: AtRank) -> AtRank:
+        """One step at the present rank, or the next rank if this one is exhausted."""
+        if self._exhausted(state):
+            return self._grown(problem, state)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            matrix, memory = self.iterate(state.problem, state.matrix, state.memory)
+            rmse = _rmse(state.problem, matrix)
+        recent = (*state.recent, rmse)[-self.patience - 1 :]
+        moved = replace(state, matrix=matrix, memory=memory, recent=recent)
+        return replace(moved, verdict=self._verdict(problem, moved))
+
+    def outcome(self, problem: Problem, state: AtRank) -> RESULTS:
+        """Why to stop, or running."""
+        # The limits may have been raised since: only a limit's verdict can change.
+        return self._verdict(problem, state) if state.verdict is RESULTS.max_rank else state.verdict
+
+    def matrix(self, state: AtRank) -> LowRank:
+        """The present matrix, in the units and the precision of the data."""
+        root = math.sqrt(state.size)
+        return LowRank(state.matrix.left * root, state.matrix.right * root).astype(state.dtype)
+
+    def record(self, state: AtRank) -> dict[str, float]:
+        """rank and train_rmse, the root mean square residual."""
+        return {"rank": state.matrix.rank, "train_rmse": state.recent[-1] * state.size}
+
+    def _enter(self, problem: Problem, state: AtRank, matrix: LowRank) -> AtRank:
+        """The state at the start of a rank."""
+        matrix, memory = self.begin(state.problem, matrix)
+        begun = replace(state, matrix=matrix, memory=memory, recent=(_rmse(state.problem, matrix),))
+        return replace(begun, verdict=self._verdict(problem, begun))
+
+    def _grown(self, problem: Problem, state: AtRank) -> AtRank:
+        """The state at the next rank."""
+        unit, matrix = state.problem, state.matrix
+        drive, u, v = leading_pair(unit, unit.residual(matrix), False)
+        if drive <= NO_DRIVE * state.drive:
+            return replace(state, recent=state.recent or (_rmse(unit, matrix),), verdict=RESULTS.converged)
+        return self._enter(problem, state, append_pair(unit, matrix, (u, v), False))
+
+    def _exhausted(self, state: AtRank) -> bool:
+        """Whether the last `patience` steps have gained next to nothing on the residual before them."""
+        full = len(state.recent) > self.patience
+        return full and not min(state.recent[1:]) < (1 - self.stationary) * state.recent[0]
+
+    def _verdict(self, problem: Problem, state: AtRank) -> RESULTS:
+        rmse, rank = state.recent[-1], state.matrix.rank
+        if not math.isfinite(rmse):
+            return RESULTS.non_finite
+        if rmse <= self._tolerance(problem) * root_mean_square(state.problem.values):
+            return RESULTS.underdetermined if self._too_few(problem, rank) else RESULTS.explained
+        if self.noise is not None and rmse * state.size <= self.noise:
+            return RESULTS.noise_level
+        if _norm(state.matrix) > self.norm_limit * float(state.problem.norm_estimate()):
+            return RESULTS.diverging_norm
+        if not self._exhausted(state):
+            return RESULTS.running
+        if self.rank is not None:
+            return RESULTS.flat
+        if rank >= (self.max_rank or min(problem.shape)):
+            return RESULTS.max_rank
+        return RESULTS.underdetermined if self._too_few(problem, rank + 1) else RESULTS.running
+
+    def _too_few(self, problem: Problem, rank: int) -> bool:
+        """Whether a rank has as many parameters as there are observations, not all entries being seen."""
+        every = degrees_of_freedom(min(problem.shape), problem.shape)
+        return every > problem.distinct() <= degrees_of_freedom(rank, problem.shape)
+
+    def _tolerance(self, problem: Problem) -> float:
+        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+
+
+def best_step(problem: Problem, matrix: LowRank, move: LowRank, residual: np.ndarray) -> float:
+    """The t > 0 of least |measure((left + t dleft)(right + t dright)^T) - values|, exactly: a quartic in t.
+
+    matrix holds (left, right), move (dleft, dright) of the same shapes; residual is that at the matrix. 0 if no
+    positive t lowers it.
+    """
+    first = problem.measure(LowRank(np.hstack([matrix.left, move.left]), np.hstack([move.right, matrix.right])))
+    second = problem.measure(move)
+    # 1/2 |residual + t first + t^2 second|^2, highest power first; its derivative's real roots.
+    quartic = np.array([
+        second @ second / 2, first @ second, first @ first / 2 + residual @ second, residual @ first, 0.0
+    ])  # fmt: skip
+    if not np.isfinite(quartic).all():
+        return math.nan
+    roots = np.roots(np.polyder(quartic))
+    ahead = [0.0, *(root.real for root in roots if abs(root.imag) <= 1e-8 * abs(root) and root.real > 0)]
+    return float(min(ahead, key=lambda t: np.polyval(quartic, t)))
+
+
+def _in_units(problem: Problem) -> tuple[Problem, float]:
+    """The problem in float64 with its largest |value| as unit and scale 1, and that unit (1 for zeros)."""
+    values = np.asarray(problem.values, np.float64)
+    size = float(np.max(np.abs(values))) or 1.0
+    return problem.replace(values=values / size, scale=1.0), size
+
+
+def _rmse(problem: Problem, matrix: LowRank) -> float:
+    return float(root_mean_square(problem.residual(matrix)))
+
+
+def _norm(matrix: LowRank) -> float:
+    """|left right^T|_F without forming the matrix."""
+    return float(np.sqrt(max(((matrix.left.T @ matrix.left) * (matrix.right.T @ matrix.right)).sum(), 0.0)))

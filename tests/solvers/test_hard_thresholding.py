@@ -1,0 +1,88 @@
+"""Iterative hard thresholding and iterative SVD: gradient steps followed by truncation."""
+
+import numpy as np
+import pytest
+
+import rankwise as rw
+from rankwise.measures import relative_error
+from rankwise.results import RESULTS
+from rankwise.solvers.hard_thresholding import thresholded
+
+TRUTH = rw.low_rank((40, 30), 3, key=0)
+PROBLEM = rw.observe(TRUTH, 800, key=1, min_degree=4)
+SOLVERS = [rw.HardThresholding, rw.IterativeSVD]
+
+
+@pytest.mark.parametrize("rank", [3, None])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_recovers(solver, rank):
+    solution = rw.solve(PROBLEM, solver(rank=rank))
+    assert (solution.result, solution.rank) == (RESULTS.explained, 3)
+    assert relative_error(solution.matrix, TRUTH) < 1e-8
+
+
+@pytest.mark.parametrize("rank", [3, None])
+def test_sensing(rank):
+    solution = rw.solve(rw.sense(TRUTH, 450, key=3), rw.HardThresholding(rank=rank))
+    assert (solution.result, solution.rank) == (RESULTS.explained, 3)
+    assert relative_error(solution.matrix, TRUTH) < 1e-8
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_residual_never_rises(solver):
+    residuals = rw.solve(PROBLEM, solver(rank=2), max_steps=60).history["train_rmse"]
+    assert len(residuals) > 20
+    assert (np.diff(residuals) <= 1e-12 * residuals[0]).all()
+
+
+def test_iterative_svd_fills_and_truncates():
+    before, after = (rw.solve(PROBLEM, rw.IterativeSVD(rank=3), max_steps=k).matrix.dense() for k in (2, 3))
+    before[PROBLEM.rows, PROBLEM.cols] = PROBLEM.values
+    u, s, vt = np.linalg.svd(before)
+    np.testing.assert_allclose(after, (u[:, :3] * s[:3]) @ vt[:3], atol=1e-10)
+
+
+def test_the_rate_of_singular_value_projection():
+    rate = 40 * 30 / (1.2 * PROBLEM.size)
+    solution = rw.solve(PROBLEM, rw.HardThresholding(rank=3, rate=rate))
+    assert solution.result is RESULTS.explained
+    assert solution.steps < rw.solve(PROBLEM, rw.IterativeSVD(rank=3)).steps
+
+
+def test_too_large_a_rate_is_a_result():
+    assert rw.solve(PROBLEM, rw.HardThresholding(rank=3, rate=50.0)).result in (
+        RESULTS.diverging_norm,
+        RESULTS.non_finite,
+    )
+
+
+def test_truncation_is_the_same_by_both_routes(monkeypatch):
+    matrix, residual = rw.low_rank((90, 70), 3, key=4), rw.observe(rw.low_rank((90, 70), 3, key=5), 300, key=6)
+    move = residual.adjoint_operator(1e-3 * residual.values)
+    dense = thresholded(matrix, move)
+    monkeypatch.setattr("rankwise.solvers.hard_thresholding.DENSE_ENTRIES", 0)
+    assert relative_error(thresholded(matrix, move), dense.dense()) < 1e-8
+
+
+@pytest.mark.parametrize("rank", [1, None])
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("matrix", "result"),
+    [
+        (np.zeros((4, 5)), RESULTS.explained),
+        (np.outer([1.0, 2.0, 3.0], [1.0, -1.0, 0.5, 2.0]), RESULTS.explained),
+        (np.where(np.arange(20).reshape(4, 5) == 7, 3.0, np.nan), RESULTS.underdetermined),
+        (np.where(np.arange(50)[None] % 2, 1.0, np.nan), RESULTS.underdetermined),
+    ],
+)
+def test_the_smallest_problems(matrix, result, solver, rank):
+    solution = rw.solve(rw.Completion.from_dense(matrix), solver(rank=rank))
+    assert solution.result is result
+    assert np.isfinite(solution.matrix.dense()).all()
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="rate must be positive"):
+        rw.HardThresholding(rate=0.0)
+    with pytest.raises(ValueError, match="IterativeSVD fills the holes of a Completion"):
+        rw.solve(rw.sense(TRUTH, 450, key=3), rw.IterativeSVD(rank=3))

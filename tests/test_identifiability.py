@@ -1,0 +1,91 @@
+"""What observations determine: the rank of the derivative, by elimination and by the whole Jacobian alike."""
+
+import numpy as np
+import pytest
+
+import rankwise as rw
+from rankwise import identifiability as ident
+from rankwise.identifiability import completable, identifiability
+from rankwise.lowrank import LowRank, degrees_of_freedom
+
+
+def jacobian_rank(problem, matrix):
+    u, _, v = matrix.svd()
+    values = np.linalg.svd(problem.factor_jacobian(u, v).toarray(), compute_uv=False)
+    return int((values > 1e-10 * values[0]).sum())
+
+
+@pytest.mark.parametrize("shape", [(12, 15), (15, 12)])
+@pytest.mark.parametrize("rho", [1.0, 1.1, 1.3])
+def test_the_verdict_is_that_of_the_rank_of_the_whole_jacobian(shape, rho):
+    degrees = degrees_of_freedom(2, shape)
+    truth = rw.low_rank(shape, 2, key=0)
+    for key in range(8):
+        problem = rw.observe(truth, int(np.ceil(rho * degrees)), key=key, min_degree=2)
+        full = jacobian_rank(problem, truth) == degrees
+        assert identifiability(problem, truth).holds == full
+        assert completable(problem, 2, key) == full
+
+
+def test_both_outcomes_occur_at_this_size():
+    truth = rw.low_rank((12, 15), 2, key=0)
+    degrees = degrees_of_freedom(2, (12, 15))
+    found = {completable(rw.observe(truth, int(1.1 * degrees), key=key, min_degree=2), 2) for key in range(8)}
+    assert found == {True, False}
+
+
+def test_a_full_matrix_is_completable_at_every_rank_and_too_few_entries_at_none():
+    everything = rw.observe(rw.low_rank((6, 5), 2, key=0), 30, key=0)
+    assert all(completable(everything, rank) for rank in range(1, 6))
+    few = rw.observe(rw.low_rank((6, 5), 2, key=0), 9, key=0)
+    assert not completable(few, 1)
+
+
+def test_a_diagonal_block_pattern_is_not_completable():
+    rows, cols = np.nonzero(np.kron(np.eye(2), np.ones((3, 3))))
+    assert not completable(rw.Completion((6, 6), rows, cols, np.ones(len(rows))), 1)
+
+
+def test_the_condition_number_of_the_matrix_plays_no_part():
+    truth = rw.low_rank((30, 25), 3, key=1)
+    problem = rw.observe(truth, 400, key=2)
+    u, _, v = truth.svd()
+    steep = LowRank(u * np.array([1e8, 1.0, 1e-8]), v)
+    assert identifiability(problem, steep).stiffness == pytest.approx(
+        identifiability(problem, truth).stiffness, rel=1e-3
+    )
+
+
+def test_iteration_and_decomposition_find_the_same_stiffness(monkeypatch):
+    truth = rw.low_rank((60, 70), 3, key=3)
+    problem = rw.observe(truth, 900, key=4, min_degree=4)
+    exact = identifiability(problem, truth).stiffness
+    monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
+    monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
+    assert identifiability(problem, truth).stiffness == pytest.approx(exact, rel=1e-3)
+
+
+def test_sensing_needs_as_many_generic_measurements_as_degrees_of_freedom():
+    truth = rw.low_rank((7, 6), 2, key=0)
+    degrees = degrees_of_freedom(2, (7, 6))
+    assert not identifiability(rw.sense(truth, degrees - 1, key=1), truth).holds
+    enough = identifiability(rw.sense(truth, degrees, key=1), truth)
+    assert enough.holds
+    assert not enough.overdetermined
+
+
+def test_symmetric_matrices_have_fewer_directions():
+    truth = rw.low_rank((7, 7), 2, key=0, symmetric=True)
+    degrees = degrees_of_freedom(2, (7, 7), symmetric=True)
+    assert identifiability(rw.sense(truth, degrees, key=1, symmetric=True), truth, symmetric=True).holds
+    assert not identifiability(rw.sense(truth, degrees - 1, key=1, symmetric=True), truth, symmetric=True).holds
+
+
+def test_bad_input_is_named():
+    problem = rw.observe(rw.low_rank((6, 5), 2, key=0), 20, key=0)
+    with pytest.raises(ValueError, match="the matrix has shape"):
+        identifiability(problem, rw.low_rank((5, 6), 2, key=0))
+    with pytest.raises(ValueError, match="full column rank"):
+        identifiability(problem, LowRank(np.zeros((6, 1)), np.zeros((5, 1))))
+    with pytest.raises(ValueError, match="rank must lie between 1 and 5"):
+        completable(problem, 6)
