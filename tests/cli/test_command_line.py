@@ -81,7 +81,12 @@ print(any(name in sys.modules for name in sys.argv[2:]), file=sys.stderr)
 
 
 @pytest.mark.parametrize(
-    ("name", "absent"), [("optimizers", ["jax", "optax", "scipy", "rankwise.theory"]), ("theory", ["jax", "diffrax"])]
+    ("name", "absent"),
+    [
+        ("optimizers", ["jax", "optax", "scipy", "rankwise.theory"]),
+        ("solvers", ["jax", "scipy.linalg", "scipy.sparse"]),
+        ("theory", ["jax", "diffrax"]),
+    ],
 )
 def test_listing_a_registry_does_not_load_what_runs_it(name, absent):
     done = subprocess.run([sys.executable, "-c", LISTS_ONE, name, *absent], capture_output=True, text=True)

@@ -290,3 +290,38 @@ def test_a_bound_on_the_rank_that_was_met_is_told():
     holed = np.where(rng.random(full.shape) < 0.15, np.nan, full)
     assert rw.complete(holed, max_rank=1).result is RESULTS.max_rank
     assert rw.complete(holed).result is not RESULTS.max_rank
+
+
+def test_a_certified_fit_is_told_with_what_ran():
+    truth = rw.low_rank((60, 60), 2, key=3, kappa=1)
+    problem = rw.observe(truth, 420, key=4, min_degree=4)
+    table = np.full((60, 60), np.nan)
+    table[problem.rows, problem.cols] = problem.values
+    done = rw.complete(table, budget=20)
+    assert done.certified
+    assert done.rank == 2
+    assert np.abs(done.matrix - truth.dense()).max() < 1e-6
+    assert any(member.certified for member in done.members) or done.result is RESULTS.explained
+
+
+def test_a_noisy_table_is_uncertified():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 12)) + 0.1 * rng.normal(size=(30, 12))
+    table[rng.random(table.shape) < 0.2] = np.nan
+    done = rw.complete(table)
+    assert not done.certified
+    assert done.members == done.candidates
+
+
+def test_bounds_hold_what_is_filled_and_refuse_what_is_given():
+    rng = np.random.default_rng(0)
+    ratings = np.clip(np.round(3 + rng.normal(size=(40, 1)) + rng.normal(size=(1, 15))), 1, 5)
+    ratings[rng.random(ratings.shape) < 0.5] = np.nan
+    free, held = rw.complete(ratings), rw.complete(ratings, bounds=(1, 5))
+    assert held.matrix.min() >= 1
+    assert held.matrix.max() <= 5
+    assert held.holdout_rmse <= free.holdout_rmse
+    with pytest.raises(ValueError, match="row '.*', column '.*' holds 1, outside the bounds 2 to 5"):
+        rw.complete(ratings, bounds=(2, 5))
+    with pytest.raises(ValueError, match="budget"):
+        rw.complete(ratings, budget=-1)

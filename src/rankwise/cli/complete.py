@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument("--max-rank", type=int, metavar="R", help="largest rank to try")
     parser.add_argument(
+        "--bounds", type=float, nargs=2, metavar=("LEAST", "GREATEST"), help="what any cell can be at least and at most"
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="nothing further is tried after so many seconds"
+    )
+    parser.add_argument(
         "--long",
         metavar="ROW,COL,VALUE",
         help="the table is in long form: one observation per line, in these columns; "
@@ -87,7 +93,8 @@ def run(options: argparse.Namespace) -> int:
     with _progress(options) as step:
         done = complete(
             table, method=options.method, holdout=options.holdout, key=options.seed, max_rank=options.max_rank,
-            denoise=options.denoise, fill_empty=options.fill_empty, progress=step,
+            denoise=options.denoise, fill_empty=options.fill_empty, bounds=options.bounds, budget=options.budget,
+            progress=step,
         )  # fmt: skip
     notes = (*table.notes, *writing_losses(table, done.matrix, output, denoise=options.denoise))
     done = replace(done, table=replace(table, notes=notes))
@@ -243,6 +250,8 @@ def _lines(summary: dict[str, Any], report: str | None) -> Iterator[str]:
         if summary["units_matter"]:
             yield f"in column standard deviations, which the verdict compares: {_errors(summary, '_standardized')}"
     yield summary["verdict"]
+    if summary["certificate"]:
+        yield summary["certificate"]
     if summary["method"] != "none":
         yield f"stopped: {summary['result']['sentence']}"
     for kind in ("rows", "columns"):

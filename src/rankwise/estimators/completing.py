@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import Scaling
 from rankwise.estimators.selection import Candidate
 from rankwise.keys import as_generator
-from rankwise.plain import positive_integer
+from rankwise.plain import checked, positive_integer
+from rankwise.portfolio import Certificate
+from rankwise.problems.bounds import checked_bounds
 from rankwise.registry import look_up
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
@@ -88,6 +91,21 @@ class Completed:
         return self.outcome.candidates
 
     @property
+    def members(self) -> tuple[Candidate, ...]:
+        """What ran, as in `candidates`: each with rank, error, result, seconds and whether it is certified."""
+        return self.outcome.candidates
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """Whether the low-rank part fits all observed cells exactly, and these hold it: see `rankwise.recover`."""
+        return self.outcome.certificate
+
+    @property
+    def certified(self) -> bool:
+        """Whether the low-rank part is a certified answer."""
+        return self.certificate is not None and self.certificate.holds
+
+    @property
     def scaling(self) -> Scaling | None:
         """What was taken off the table before the low-rank part was sought."""
         return self.outcome.fitted and self.outcome.fitted.scaling
@@ -153,6 +171,8 @@ def complete(
     max_rank: int | None = None,
     denoise: bool = False,
     fill_empty: bool = False,
+    bounds: tuple[float, float] | None = None,
+    budget: float | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Completed:
     """Fill the holes of a table: NaN in an array or list, the mask of a masked array, missing values of a frame,
@@ -162,12 +182,15 @@ def complete(
     again of the rest for choices; nothing is set aside at 0 (then `auto` cannot choose and is refused).
     denoise: also replace observed cells by the model's values. fill_empty: fill rows and columns without any
     observed cell (rows with column means, columns with the table's mean) instead of leaving them holes.
+    bounds: (least, greatest) that any cell can be, as (1, 5) for ratings; either may be infinite. Completed cells, and
+    the predictions that errors are estimated from, are moved into them, which brings none further from the truth.
+    budget: seconds. No preparation is tried and no member of the portfolio takes a step later; what has begun ends.
     progress: called with a few words at each stage.
 
     Raises:
-        ValueError: on an unknown method (the nearest is named), a setting out of range, a table without observed
-            or without numeric cells, infinite cells, numbers so large that a column's sum overflows, or too few
-            observed cells for a method other than `auto`, `means` and `effects`.
+        ValueError: on an unknown method (the nearest is named), a setting out of range, a cell outside the bounds, a
+            table without observed or without numeric cells, infinite cells, numbers so large that a column's sum
+            overflows, or too few observed cells for a method other than `auto`, `means` and `effects`.
     """
     look_up(method, METHODS, "method")
     if not 0 <= holdout < 1:
@@ -176,17 +199,23 @@ def complete(
         raise ValueError(f"method {method!r} chooses by held-out error: holdout must be above 0")
     if max_rank is not None:
         positive_integer(max_rank, "max_rank")
+    if budget is not None:
+        checked(budget, "budget", above=0)
+    box = checked_bounds((-math.inf, math.inf) if bounds is None else bounds)
     as_generator(key)
     begun = time.perf_counter()
     table = X if isinstance(X, Table) else table_from(X)
     settings = {"method": method, "holdout": holdout, "seed": key, "max_rank": max_rank, "denoise": denoise}
+    settings |= {} if bounds is None else {"bounds": list(box)}
+    settings |= {} if budget is None else {"budget": budget}
     seen = ~np.isnan(table.values)
     if not seen.any():
         raise ValueError(f"{table.name} has no observed cell: nothing can be learned from it")
     if denoise or not seen.all():
         _refuse_overflow(table)
+    _refuse_outside(table, box)
     rows, cols = np.nonzero(seen.any(axis=1))[0], np.nonzero(seen.any(axis=0))[0]
-    task = Task(method, holdout, key, max_rank, denoise, progress or (lambda words: None))
+    task = Task(method, holdout, key, max_rank, denoise, progress or (lambda words: None), box, budget)
     outcome = task.run(table.values[np.ix_(rows, cols)])
     if outcome.result is RESULTS.no_holes and not seen.all():
         outcome = replace(outcome, verdict=ONLY_EMPTY)
@@ -212,6 +241,17 @@ def _refuse_overflow(table: Table) -> None:
     if (sums > limit).any():
         name = table.column_names[int(np.argmax(sums > limit))]
         raise ValueError(f"{table.name}: the numbers in column {name!r} are too large to compute with: rescale it")
+
+
+def _refuse_outside(table: Table, box: tuple[float, float]) -> None:
+    """Raise a ValueError naming the first observed cell outside the bounds."""
+    rows, cols = np.nonzero((table.values < box[0]) | (table.values > box[1]))
+    if rows.size:
+        row, col = table.row_labels[rows[0]], table.column_names[cols[0]]
+        value = table.values[rows[0], cols[0]]
+        raise ValueError(
+            f"{table.name}: row {row!r}, column {col!r} holds {value:g}, outside the bounds {box[0]:g} to {box[1]:g}"
+        )
 
 
 def _unseen(labels: tuple[str, ...], seen: np.ndarray) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,10 @@ from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.estimators.selection import Candidate, choose, fit
 from rankwise.keys import as_generator
+from rankwise.lowrank import LowRank
+from rankwise.portfolio import Certificate, certify
 from rankwise.problems import Completion
+from rankwise.problems.bounds import within
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
 
@@ -61,6 +65,12 @@ class Fitted:
         """The completed matrix, in the table's units."""
         return self.scaling.restore(np.asarray(self.model.matrix) if self.model else np.zeros((1, 1)))
 
+    def certificate(self, problem: Completion) -> Certificate | None:
+        """Whether the low-rank part fits the observations of a problem, standardized, and these hold it."""
+        if self.model is None or not isinstance(self.model.matrix, LowRank) or not self.rank:
+            return None
+        return certify(self.scaling.standardize(problem), self.model.matrix)
+
     def predict(self, problem: Completion) -> np.ndarray:
         """Predictions at the observed places of a problem, in the table's units."""
         return self.scaling.predict(self.model.matrix if self.model else np.zeros(problem.shape), problem)
@@ -73,7 +83,8 @@ class Outcome:
     values: the completed matrix. method: what was used in the end. low_rank: whether the low-rank part
     predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
     too little to hold out. candidates: what was tried, best first. steps_tried: (steps, held-out errors) of
-    trained methods.
+    trained methods. certificate: whether the low-rank part fits all observations exactly and these hold it; None where
+    there is no low-rank part of known factors.
     """
 
     values: np.ndarray
@@ -85,6 +96,7 @@ class Outcome:
     candidates: tuple[Candidate, ...] = ()
     warnings: tuple[str, ...] = ()
     low_rank: bool = False
+    certificate: Certificate | None = None
     steps_tried: tuple[np.ndarray, np.ndarray] | None = None
 
 
@@ -98,6 +110,8 @@ class Task:
     max_rank: int | None
     denoise: bool
     step: Callable[[str], None]
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    budget: float | None = None
 
     def run(self, values: np.ndarray) -> Outcome:
         """The outcome for an (n, p) array with NaN for holes, every row and column observed somewhere."""
@@ -113,7 +127,8 @@ class Task:
         trial, refit, candidates, tried = self._fit(kept)
         if self.method in trained.TRAINED and tried is None:
             warnings = (*warnings, NOTHING_LEFT)
-        report = Holdout.of(held, trial.predict(held), means.predict(held), effects.predict(held), means.scaling)
+        predicted, by_means, by_effects = (within(one.predict(held), self.bounds) for one in (trial, means, effects))
+        report = Holdout.of(held, predicted, by_means, by_effects, means.scaling)
         method = self._taken(report, trial)
         if method != self.method and method in BASELINES:
             report = report.without_low_rank(method, trial.rank)
@@ -124,8 +139,9 @@ class Task:
             final = replace(final, result=RESULTS.max_rank)  # the bound was the user's
         low_rank, verdict = self._verdict(report, final)
         return Outcome(
-            final.values(), method, verdict, final.result, final, report, candidates, warnings, low_rank, tried
-        )
+            within(final.values(), self.bounds), method, verdict, final.result, final, report, candidates, warnings,
+            low_rank, final.certificate(problem), tried,
+        )  # fmt: skip
 
     def _taken(self, report: Holdout, trial: Fitted) -> str:
         """The method asked for; for `auto`, greedy or the better of the simple fillings."""
@@ -172,7 +188,9 @@ class Task:
         warnings = [f"no error estimate: {why}"]
         if method != self.method:
             warnings.append("no rank can be chosen; column means and what row effects the data show were used")
-        return Outcome(final.values(), method, UNKNOWN, final.result, final, warnings=tuple(warnings))
+        return Outcome(
+            within(final.values(), self.bounds), method, UNKNOWN, final.result, final, warnings=tuple(warnings)
+        )
 
     def _fit(
         self, kept: Completion
@@ -180,7 +198,7 @@ class Task:
         """The method fitted to the kept observations, how to fit it to others alike, and what was tried."""
         if self.method in BASELINES:
             return baseline(kept, self.method), lambda whole: baseline(whole, self.method), (), None
-        candidates = tuple(choose(kept, self.key, self.holdout, self.max_rank, self.step))
+        candidates = tuple(choose(kept, self.key, self.holdout, self.max_rank, self.step, self.budget))
         if self.method in ("auto", "greedy"):
             return (
                 greedy(kept, candidates[0], self.key), lambda whole: greedy(whole, candidates[0], self.key),

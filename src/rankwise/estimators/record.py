@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -42,6 +43,8 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "rank": done.rank,
         "low_rank": done.low_rank,
         "verdict": done.verdict,
+        "certified": done.certified,
+        "certificate": _certificate(done),
         "result": {"name": done.result.name, "sentence": done.result.value},
         **{f"holdout_{name}": error for name, error in _errors(done).items()},
         "units_matter": done.units_matter,
@@ -55,6 +58,17 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "seconds": done.seconds,
         "output": readable(output),
     }
+
+
+def _certificate(done: Completed) -> str | None:
+    """The certificate in words; None where no low-rank part of known factors was fitted."""
+    if done.certificate is None:
+        return None
+    if done.certificate.holds:
+        return f"certified: {done.certificate.sentence}"
+    if done.certificate.held is None:
+        return "uncertified: the low-rank part does not fit exactly, so what was filled in is an estimate"
+    return f"uncertified: {done.certificate.sentence}"
 
 
 def readable(name: str) -> str:
@@ -90,9 +104,11 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
         "holdout": _holdout(done),
         "candidates": [
             {
-                "name": one.sentence,
-                "validation_rmse": one.error,
+                "name": one.sentence + (", certified" if one.certified else ""),
+                "validation_rmse": one.error if math.isfinite(one.error) else None,
                 "rank": one.rank,
+                "seconds": one.seconds,
+                "certified": one.certified,
                 "chosen": i == 0 and done.method == "greedy",
             }
             for i, one in enumerate(done.candidates)
@@ -135,7 +151,9 @@ def _path(done: Completed) -> list[dict[str, Any]]:
 def _path_baselines(done: Completed) -> dict[str, float]:
     """The errors of no low-rank part at all, on the observations and in the units of the path."""
     names = {"centred": "column means", "effects": "row and column effects"}
-    return {names[one.scaling]: one.path[0].holdout_rmse for one in done.candidates if one.scaling in names}
+    return {
+        names[one.scaling]: one.path[0].holdout_rmse for one in done.candidates if one.path and one.scaling in names
+    }
 
 
 def _taken_instead(done: Completed) -> str | None:

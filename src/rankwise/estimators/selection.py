@@ -1,7 +1,9 @@
-"""Greedy completion with everything chosen by held-out error: scaling, ridge and rank."""
+"""Low-rank completion with everything chosen by held-out error, scaling, ridge and rank, or by an exact fit."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,27 +11,31 @@ import numpy as np
 
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.loop import solve
+from rankwise.portfolio import recover
 from rankwise.problems import Completion
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
 from rankwise.solvers import Greedy
-from rankwise.solvers.greedy import RankFit, leading_pair
+from rankwise.solvers.greedy import RankFit
+from rankwise.solvers.growth import leading_pair
 
 # Ridges tried, as shares of the least ridge at which the fitted matrix is zero; and the one scalings are compared at.
 RIDGE_SHARES = (0.0, 0.03, 0.3)
 MIDDLE_SHARE = 0.1
 # Held-out errors, in column standard deviations: an exact fit, and one that explains little.
 EXACT, LITTLE = 1e-6, 0.3
-# A further exact fit is looked for up to this rank, with so many steps per rank, where there are fewer observations
-# than SCARCE per row and column together and at least half of them are different numbers.
-EXACT_RANKS, EXACT_STEPS, SCARCE = 10, 50, 20
+# A further exact fit is looked for up to this rank, where there are fewer observations than SCARCE per row and column
+# together and at least half of them are different numbers; for so many seconds, and for so many times what it took on
+# a part of the observations when it is repeated on all.
+EXACT_RANKS, SCARCE, EXACT_SECONDS, SECONDS_AGAIN = 10, 20, 2.0, 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One choice of scaling and ridge, with the held-out error of its best rank.
 
-    Errors are in column standard deviations.
+    Errors are in column standard deviations; exact_by: the member of the portfolio that found an exact fit on all
+    observations (error is then the residual's), certified: whether it is certified. seconds: what it took.
     """
 
     scaling: str
@@ -38,10 +44,15 @@ class Candidate:
     error: float
     path: tuple[RankFit, ...]
     result: RESULTS
+    seconds: float
+    certified: bool = False
+    exact_by: str | None = None
 
     @property
     def sentence(self) -> str:
         """What was tried, in words."""
+        if self.exact_by is not None:
+            return f"{self.scaling}, exact fit by {self.exact_by}"
         if self.result is RESULTS.explained:
             return f"{self.scaling}, exact fit"
         ridge = f"ridge {self.ridge_share:g}" if self.ridge_share else "no ridge"
@@ -49,15 +60,23 @@ class Candidate:
 
 
 def choose(
-    problem: Completion, key: int, share: float, max_rank: int | None, step: Callable[[str], None]
+    problem: Completion,
+    key: int,
+    share: float,
+    max_rank: int | None,
+    step: Callable[[str], None],
+    budget: float | None = None,
 ) -> list[Candidate]:
     """The candidates tried on the observations of a problem, best first.
 
     First without ridge, judged on observations set aside: an exact fit ends the search. Where this explains
-    little, too few observations may be the reason: then an exact fit is looked for on all of them, up to rank
-    `EXACT_RANKS`; one with fewer parameters than observations leaves nothing to choose. Else all scalings are
-    compared at a middle ridge, and other ridges for the best of these.
+    little, too few observations may be the reason: then the portfolio looks for an exact fit of all of them, up to rank
+    `EXACT_RANKS`; a certified one leaves nothing to choose. Else all scalings are compared at a middle ridge, and other
+    ridges for the best of these.
+    budget: seconds; half is for exact fits (2 s each without a budget), and no candidate starts later.
     """
+    begun = time.perf_counter()
+    exact: list[Candidate] = []
     tried: dict[tuple[str, float], Candidate] = {}
 
     def attempt(scaling: str, ridge_share: float) -> Candidate:
@@ -73,19 +92,32 @@ def choose(
     if min(one.error for one in plain) > LITTLE and _may_be_exact(problem):
         for scaling in ("scaled", "centred"):
             step(f"{scaling}, exact fit")
-            exact = _exact(problem, scaling, key, max_rank)
-            if exact is not None:
-                return [exact]
-    best = min((attempt(scaling, MIDDLE_SHARE) for scaling in SCALINGS), key=lambda one: one.error)
+            found = _exact(problem, scaling, key, max_rank, EXACT_SECONDS if budget is None else budget / 4)
+            if found and found[0].certified:
+                return [*found, *exact, *plain]
+            exact += found
+
+    def in_time() -> bool:
+        return budget is None or time.perf_counter() - begun < budget
+
+    for scaling in SCALINGS:
+        if in_time():
+            attempt(scaling, MIDDLE_SHARE)
+    best = min(tried.values(), key=lambda one: one.error)
     for ridge_share in RIDGE_SHARES:
-        attempt(best.scaling, ridge_share)
-    return sorted(tried.values(), key=lambda one: one.error)
+        if in_time():
+            attempt(best.scaling, ridge_share)
+    return [*sorted(tried.values(), key=lambda one: one.error), *exact]
 
 
 def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, Solution]:
     """The candidate's scaling and greedy solution on all observations of a problem, at the candidate's rank."""
     scaling = SCALINGS[candidate.scaling](problem)
     standardized = scaling.standardize(problem)
+    if candidate.exact_by is not None:
+        seconds = SECONDS_AGAIN * candidate.seconds + EXACT_SECONDS
+        found = recover(standardized, budget=seconds, max_rank=candidate.rank, key=key, compare=False)
+        return scaling, found.solution
     solver = Greedy(ridge=candidate.ridge_share * _top(standardized), max_rank=max(candidate.rank, 1))
     return scaling, solve(standardized, solver, key=key, max_steps=candidate.rank)
 
@@ -96,25 +128,36 @@ def _may_be_exact(problem: Completion) -> bool:
     return problem.size < SCARCE * sum(problem.shape) and 2 * distinct >= problem.size
 
 
-def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None) -> Candidate | None:
+def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None, budget: float) -> list[Candidate]:
+    """What the portfolio reaches on all observations, a certified fit first."""
     standardized = SCALINGS[scaling](problem).standardize(problem)
-    limit = min(EXACT_RANKS, max_rank or EXACT_RANKS)
-    solution = solve(standardized, Greedy(max_rank=limit, inner_steps=EXACT_STEPS, polish=False), key=key)
-    if solution.result is not RESULTS.explained or solution.rank == 0:
-        return None
-    path = solution.state[0].path
-    return Candidate(scaling, 0.0, path[-1].rank, path[-1].train_rmse, path, solution.result)
+    try:
+        recovery = recover(
+            standardized, budget=budget, max_rank=min(EXACT_RANKS, max_rank or EXACT_RANKS), key=key, compare=False
+        )
+    except ValueError:  # fewer observations than rank 1 has parameters
+        return []
+    found = [
+        Candidate(
+            scaling, 0.0, one.rank, one.train_rmse if one.certified else math.inf, (), one.result, one.seconds,
+            one.certified, one.name,
+        )
+        for one in recovery.members
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: not one.certified)
 
 
 def _try(
     problem: Completion, scaling: str, ridge_share: float, key: int, share: float, max_rank: int | None
 ) -> Candidate:
+    begun = time.perf_counter()
     standardized = SCALINGS[scaling](problem).standardize(problem)
     ridge = ridge_share * _top(standardized)
     solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False), key=key)
     path = solution.state[0].path
     best = min(path, key=lambda one: one.holdout_rmse)
-    return Candidate(scaling, ridge_share, best.rank, best.holdout_rmse, path, solution.result)
+    seconds = time.perf_counter() - begun
+    return Candidate(scaling, ridge_share, best.rank, best.holdout_rmse, path, solution.result, seconds)
 
 
 def _top(problem: Completion) -> float:

@@ -22,9 +22,10 @@ def render_completion(record: Record) -> str:
     Fields: name, command, version, created, output, method, settings (a dict), seconds; shape,
     observed_share, holes, holes_filled, empty_rows, empty_columns; before and after (nested lists, null for a
     hole, thinned by the caller to 300 x 300 with `shown_indices`, the positions then in shown_rows and
-    shown_cols), row_labels, column_names; rank, low_rank, verdict, result {name, sentence}, warnings,
-    preprocessing (sentences), candidates [{name, rank, validation_rmse, chosen}] and taken_instead, in words, where
-    none was chosen, spectrum, path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
+    shown_cols), row_labels, column_names; rank, low_rank, verdict, certificate (its first word
+    before a colon), result {name, sentence}, warnings, preprocessing (sentences), candidates [{name, rank,
+    validation_rmse, seconds, chosen}] and taken_instead, in words, where none was chosen, spectrum, path [{rank,
+    train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
     in standardized units, holdout {actual, predicted, row, column, rmse, rmse_error, rmse_column_means, rmse_effects,
     rmse_rejected}, in the table's, with units_matter the errors also in column standard deviations, their names then
     ending in _standardized, and rejected_rank.
@@ -123,7 +124,12 @@ def _preparation(record: Record) -> Section | None:
 
 def _candidates(candidates: list[Record], instead: str | None) -> Table:
     rows = [
-        [str(entry.get("name") or "–"), count(entry.get("rank")), significant(entry.get("validation_rmse"))]
+        [
+            str(entry.get("name") or "–"),
+            count(entry.get("rank")),
+            significant(entry.get("validation_rmse")),
+            significant(entry.get("seconds")),
+        ]
         for entry in candidates
     ]
     marked = next((index for index, entry in enumerate(candidates) if entry.get("chosen")), None)
@@ -132,7 +138,7 @@ def _candidates(candidates: list[Record], instead: str | None) -> Table:
         caption += "; the marked one was taken"
     elif instead:
         caption += f"; none of them was taken; instead: {instead}"
-    return Table(caption, ["preparation", "rank", "validation RMSE"], rows, marked)
+    return Table(caption, ["preparation", "rank", "validation RMSE", "seconds"], rows, marked)
 
 
 def _still_empty(record: Record) -> Section | None:

@@ -26,7 +26,7 @@ def subtitle(record: Record) -> str:
 
 def headline(record: Record) -> Section:
     """The verdict and the numbers a reader came for."""
-    makers = (_rank_card, _error_card, _share_card, _stop_card)
+    makers = (_rank_card, _error_card, _share_card, _certificate_card, _stop_card)
     cards = [card for card in (make(record) for make in makers) if card is not None]
     blocks: list[Block] = [Cards(cards)] if cards else []
     if record.get("verdict"):
@@ -74,6 +74,13 @@ def _share_card(record: Record) -> Card | None:
     if holes and filled is not None:
         note += ", all filled" if filled == holes else f", {count(filled)} filled"
     return Card("Observed", percent(record["observed_share"]), note)
+
+
+def _certificate_card(record: Record) -> Card | None:
+    if not record.get("certificate"):
+        return None
+    word, _, sentence = str(record["certificate"]).partition(": ")
+    return Card("Certificate", word.capitalize(), sentence)
 
 
 def _stop_card(record: Record) -> Card | None:
