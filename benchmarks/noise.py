@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import rankwise as rw
+from rankwise.lowrank import degrees_of_freedom
 from rankwise.measures import relative_error
 from rankwise.solvers.factor_least_squares import fit_factors
-from rankwise.solvers.growth import degrees_of_freedom
 from rankwise.solvers.noise_level import LEAST_GAIN, gain
 
 

@@ -18,7 +18,7 @@ class RESULTS(Enum):
         "The duality gap and the violation of the constraints are within the tolerance: no matrix that fits has an "
         "objective lower by more than the gap."
     )
-    noise_level = "The residual has reached the noise level given; fitting further would fit noise."
+    noise_level = "The residual has reached the noise, given or estimated; fitting further would fit noise."
     closed_form = "Means and effects are computed at once: there was nothing to iterate."
     no_holes = "There was no hole to fill."
     holdout_stopped = "Held-out error stopped improving; the rank with the least held-out error was kept and refitted."
@@ -59,8 +59,8 @@ class RESULTS(Enum):
         "or take method='kvaerno5' where the flow is stiff."
     )
     crossing = (
-        "Two singular values met, or one came to 0 at depth 1, where vectors are not defined. Follow the product instead (EndToEndFlow), or "
-        "let SpectralFlow bridge the meeting (bridge=True)."
+        "Two singular values met, or one came to 0 at depth 1, where vectors are not defined. Follow the product "
+        "instead (EndToEndFlow), or let SpectralFlow bridge the meeting (bridge=True)."
     )
     non_finite = "The iterate is no longer finite. Lower the learning rate or the starting scale."
 

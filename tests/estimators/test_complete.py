@@ -321,7 +321,7 @@ def test_bounds_hold_what_is_filled_and_refuse_what_is_given():
     assert held.matrix.min() >= 1
     assert held.matrix.max() <= 5
     assert held.holdout_rmse <= free.holdout_rmse
-    with pytest.raises(ValueError, match="row '.*', column '.*' holds 1, outside the bounds 2 to 5"):
+    with pytest.raises(ValueError, match=r"row '.*', column '.*' holds 1, outside the bounds 2 to 5"):
         rw.complete(ratings, bounds=(2, 5))
     with pytest.raises(ValueError, match="budget"):
         rw.complete(ratings, budget=-1)

@@ -11,7 +11,14 @@ from rankwise.problems.phase import Intensities, PhaseRetrieval
 from rankwise.problems.rank_one import RankOneSensing
 from rankwise.problems.sensing import Sensing
 
-PROBLEMS: dict[str, type[Problem]] = {"completion": Completion, "sensing": Sensing}
+PROBLEMS: dict[str, type[Problem]] = {
+    "completion": Completion,
+    "sensing": Sensing,
+    "rank_one_sensing": RankOneSensing,
+    "operator": Operator,
+    "phase_retrieval": PhaseRetrieval,
+    "coded_diffraction": CodedDiffraction,
+}
 
 __all__ = [
     "MISFITS",

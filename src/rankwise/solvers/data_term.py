@@ -106,7 +106,9 @@ def refuse_contradictions(problem: Problem) -> None:
     if problem.size <= MOST_COMPARED:
         missed = _decomposed(problem)[2]
         if missed > CONTRADICTION * float(np.linalg.norm(problem.values)):
-            raise ValueError("the observations contradict one another: no matrix has them all; say how large the noise is")
+            raise ValueError(
+                "the observations contradict one another: no matrix has them all; say how large the noise is"
+            )
 
 
 def _decomposed(problem: Problem) -> tuple[np.ndarray, np.ndarray, float]:

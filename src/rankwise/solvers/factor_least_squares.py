@@ -104,9 +104,9 @@ def grow_factors(
     """`fit_factors` for a rank just grown by a leading pair, through a falling ridge.
 
     left (d1, r), right (d2, r): the last columns are the new pair, scaled to its best step; drive: its singular
-    value s in minus the gradient of the loss. The shares of s in `ladder` come as ridges before the one asked for. They keep
-    the factors from growing into entries that no observation holds, which is what traps a plain fit in local
-    minima when observations are few. Singular values more than 100 times the new one feel
+    value s in minus the gradient of the loss. The shares of s in `ladder` come as ridges before the one asked for.
+    They keep the factors from growing into entries that no observation holds, which is what traps a plain fit in
+    local minima when observations are few. Singular values more than 100 times the new one feel
     min(1, (100 sigma_new / sigma)^2) of the ridge: on matrices of large condition number a ridge of
     equal weight would shift the large ones by more than the size of the small. The fit reports the last stage's
     residual and outcome, and the steps of all.

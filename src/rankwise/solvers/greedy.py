@@ -10,7 +10,7 @@ import numpy as np
 
 from rankwise.factorizations import Deep, Factorization, Symmetric
 from rankwise.keys import as_generator
-from rankwise.lowrank import LowRank
+from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.plain import Plain, positive_integer
 from rankwise.problems import Misfit, Problem, Squared
 from rankwise.results import RESULTS
@@ -18,7 +18,7 @@ from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_flow import Phase, flow_factors
 from rankwise.solvers.factor_gradient import descend_factors
 from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow_factors
-from rankwise.solvers.growth import append_pair, degrees_of_freedom, leading_pair
+from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.noise_level import LEAST_GAIN, expected_rmse, gain
 from rankwise.solvers.robust_fit import fit_misfit
 from rankwise.spectrum import root_mean_square

@@ -6,7 +6,6 @@ import numpy as np
 import scipy
 
 from rankwise.lowrank import LowRank
-from rankwise.lowrank import degrees_of_freedom as degrees_of_freedom
 from rankwise.problems import Problem
 
 # Up to so many entries a dense decomposition is faster than an iterative one.

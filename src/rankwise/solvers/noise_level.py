@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rankwise.lowrank import LowRank
+from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.problems import Problem
-from rankwise.solvers.growth import degrees_of_freedom
 
 # Pure noise stays below this much, real singular values above: see docs/problems/noise.md.
 LEAST_GAIN = 3.0

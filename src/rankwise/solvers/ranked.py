@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from rankwise.lowrank import LowRank
+from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.plain import Plain, checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
-from rankwise.solvers.growth import append_pair, degrees_of_freedom, leading_pair, leading_triples
+from rankwise.solvers.growth import append_pair, leading_pair, leading_triples
 from rankwise.spectrum import root_mean_square
 
 # A drive for another rank below this share of the first counts as none.

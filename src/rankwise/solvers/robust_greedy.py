@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from rankwise.lowrank import LowRank
+from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.plain import Plain, checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.problems.outliers import CUT, residual_scale
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import Fit, fit_factors, grow_factors
-from rankwise.solvers.growth import append_pair, degrees_of_freedom, leading_pair
+from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.noise_level import LEAST_GAIN, gain
 from rankwise.spectrum import root_mean_square
 
