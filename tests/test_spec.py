@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from rankwise.data.synthetic import GENERATORS
 from rankwise.factorizations import Deep, Orthogonal
 from rankwise.penalties import Ratio
+from rankwise.problems import PROBLEMS, Huber
 from rankwise.solvers import GradientDescent, Greedy
 from rankwise.spec import build_spec, read_spec, write_record
 
@@ -117,6 +119,14 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
         ("problem.count", "many", "problem.count must be a whole number, not 'many'"),
         ("problem.count", -1, "problem: count"),
         ("problem.count", 10**9, "problem: "),
+        ("problem.name", "phase_retrieval", "problem.name: a PhaseRetrieval is made of arrays, which only Python can"),
+        ("problem.misfit", "hubr", "problem.misfit.name: unknown misfit 'hubr'; did you mean 'huber'?"),
+        ("problem.misfit", "huber", "problem.misfit.delta is missing"),
+        ("problem.misfit", {"name": "huber", "delta": "x"}, "problem.misfit.delta must be a number, not 'x'"),
+        ("problem.misfit", {"name": "huber", "delta": 0}, "problem.misfit: delta must be positive and finite"),
+        ("problem.misfit", {"name": "squared", "delta": 1}, "problem.misfit.delta is not a key"),
+        ("problem.misfit", {"delta": 1}, "problem.misfit.name is missing"),
+        ("problem.misfit", 2, "problem.misfit must be a table of keys, not 2"),
         ("problem.loss", "mena", "problem.loss must be 'half_sum', 'mean' or 'sum', not 'mena'"),
         ("problem.dtype", "float16", "problem.dtype must be 'float32' or 'float64'"),
         ("problem.holdout", 1, "problem.holdout must be a number at least 0 and below 1, not 1"),
@@ -164,6 +174,23 @@ def test_what_is_wrong_is_named_by_its_path(path, value, told):
         build_spec(changed(path, value))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_kind_of_measurement_is_drawn_by_name(name):
+    given = {**RUN["problem"], "name": name, "count": 40, "misfit": {"name": "huber", "delta": 0.3}}
+    spec = build_spec({"problem": given, "solver": "greedy"})
+    assert type(spec.problem) is PROBLEMS[name]
+    assert (spec.problem.size, spec.heldout.size, spec.problem.values.dtype) == (32, 8, np.float32)
+    assert spec.problem.misfit == spec.heldout.misfit == Huber(0.3)
+    assert np.isfinite(spec.problem.loss(spec.truth))
+    assert np.sqrt(np.mean(spec.problem.residual(spec.truth) ** 2)) < 0.2  # its noise is 0.1
+
+
+def test_a_spec_that_is_no_text_is_told_in_one_line(tmp_path):
+    (tmp_path / "run.toml").write_bytes(b"\xff\x00\x01")
+    with pytest.raises(ValueError, match=r"run\.toml is not a TOML file: it is not UTF-8 text$"):
+        read_spec(tmp_path / "run.toml")
 
 
 def test_a_broken_table_is_told_with_both_files(tmp_path):

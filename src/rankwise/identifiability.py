@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse
-from scipy.sparse.linalg import LinearOperator, lobpcg
+import scipy
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
@@ -171,8 +169,12 @@ def _least_iterated(product: Callable[[np.ndarray], np.ndarray], size: int, inve
     def precondition(x: np.ndarray) -> np.ndarray:
         return np.einsum("iab,ibk->iak", inverse, x.reshape(size // r, r, -1)).reshape(x.shape)
 
-    operator = LinearOperator((size, size), matvec=product, matmat=product, dtype=float)
-    preconditioner = LinearOperator((size, size), matvec=precondition, matmat=precondition, dtype=float)
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, matmat=product, dtype=float)
+    preconditioner = scipy.sparse.linalg.LinearOperator(
+        (size, size), matvec=precondition, matmat=precondition, dtype=float
+    )
     start = np.random.default_rng(0).standard_normal((size, BLOCK))
-    values = lobpcg(operator, start, M=preconditioner, largest=False, maxiter=ITERATIONS, tol=1e-6)[0]
+    values = scipy.sparse.linalg.lobpcg(operator, start, M=preconditioner, largest=False, maxiter=ITERATIONS, tol=1e-6)[
+        0
+    ]
     return max(float(values.min()), 0.0)

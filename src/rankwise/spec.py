@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rankwise.data.synthetic import low_rank, observe, sense
+from rankwise.data.synthetic import GENERATORS, low_rank
 from rankwise.data.tables import read_table, write_together
 from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
 from rankwise.loop import solve
@@ -23,12 +23,12 @@ from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES
 from rankwise.optimizers import OPTIMIZERS, Optimizer
 from rankwise.penalties import PENALTIES
-from rankwise.problems import PROBLEMS, Completion, Problem
+from rankwise.problems import MISFITS, PROBLEMS, Completion, Misfit, Problem
 from rankwise.registry import look_up, nearest
 from rankwise.solution import Solution
 from rankwise.solvers import SOLVERS, Solver
 
-PROBLEM_KEYS = ("name", "loss", "holdout", "dtype")
+PROBLEM_KEYS = ("name", "loss", "misfit", "holdout", "dtype")
 RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
 
 
@@ -65,7 +65,9 @@ def read_spec(path: str | Path) -> Spec:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return build_spec(given, Path(path).parent)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a TOML file: it is not UTF-8 text") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -88,11 +90,8 @@ def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
 def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | None, Problem | None]:
     name = given.pop("name", "completion")
     _known(name, PROBLEMS, "problem.name")
-    loss, holdout, dtype = (
-        given.pop("loss", "half_sum"),
-        given.pop("holdout", 0),
-        given.pop("dtype", "float64"),
-    )
+    loss, holdout, dtype = given.pop("loss", "half_sum"), given.pop("holdout", 0), given.pop("dtype", "float64")
+    misfit = _misfit(given.pop("misfit", "squared"), "problem.misfit")
     if loss not in ("half_sum", "mean", "sum"):
         raise ValueError(f"problem.loss must be 'half_sum', 'mean' or 'sum', not {loss!r}")
     if dtype not in ("float32", "float64"):
@@ -101,6 +100,7 @@ def _problem(given: dict[str, Any], folder: Path) -> tuple[Problem, LowRank | No
         problem, truth = _from_file(given, name, folder, dtype), None
     else:
         problem, truth = _synthetic(given, name, dtype)
+    problem = problem.replace(misfit=misfit)
     if isinstance(holdout, bool) or not isinstance(holdout, int | float) or not 0 <= holdout < 1:
         raise ValueError(f"problem.holdout must be a number at least 0 and below 1, not {holdout!r}")
     heldout = None
@@ -123,7 +123,11 @@ def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Pr
 
 
 def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, LowRank]:
-    make = observe if name == "completion" else sense
+    if name not in GENERATORS:
+        raise ValueError(
+            f"problem.name: a {PROBLEMS[name].__name__} is made of arrays, which only Python can hand over"
+        )
+    make = GENERATORS[name]
     settings = {key: value for key, value in given.items() if key != "truth"}
     truth_given = _table(_section(given, "truth", "problem."), "problem.truth")
     _refuse_unknown(truth_given, ("shape", "rank", "key", "kappa", "symmetric"), "problem.truth.")
@@ -158,6 +162,18 @@ def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
             settings[key] = _optimizer(settings[key], f"{path}.optimizer")
         elif key in PARTS:
             settings[key] = _from_registry(settings[key], PARTS[key], f"{path}.{key}")
+    return _call(cls, settings, path)
+
+
+def _misfit(given: Any, path: str) -> Misfit:
+    settings: dict[str, Any] = {"name": given} if isinstance(given, str) else _table(given, path)
+    if "name" not in settings:
+        raise ValueError(f"{path}.name is missing{nearest('', MISFITS)}")
+    cls = _known(settings.pop("name"), MISFITS, f"{path}.name")
+    numbers = inspect.signature(cls).parameters
+    _refuse_unknown(settings, numbers, f"{path}.")
+    for key in numbers:
+        _check_kind(_section(settings, key, f"{path}."), {"float"}, f"{path}.{key}")
     return _call(cls, settings, path)
 
 

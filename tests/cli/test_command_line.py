@@ -84,7 +84,7 @@ print(any(name in sys.modules for name in sys.argv[2:]), file=sys.stderr)
     ("name", "absent"),
     [
         ("optimizers", ["jax", "optax", "scipy", "rankwise.theory"]),
-        ("solvers", ["jax", "scipy.linalg", "scipy.sparse"]),
+        ("solvers", ["jax"]),
         ("theory", ["jax", "diffrax"]),
     ],
 )

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.lowrank import degrees_of_freedom
 from rankwise.measures import relative_error
 from rankwise.results import RESULTS
-from rankwise.solvers.growth import degrees_of_freedom, leading_pair
+from rankwise.solvers.growth import leading_pair
 
 TRUTH = rw.low_rank((40, 30), 3, key=0)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-import scipy.special
+import scipy
 
 from rankwise.estimators.scaling import Scaling
 from rankwise.estimators.selection import EXACT
