@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 SETUP  := pyproject.toml constraints.txt
 
-.PHONY: help demo test lint types contracts docs bench reproduce check lock clean
+.PHONY: help demo test lint types contracts docs bench recovery reproduce check lock clean
 
 help:
 	@echo "make demo       fill the example table; leaves the table and a page in examples/out"
@@ -15,6 +15,7 @@ help:
 	@echo "make check      test, lint, types, contracts and docs: what CI runs"
 	@echo "make reproduce  print the published numbers again (minutes)"
 	@echo "make bench      time rankwise against a plain PyTorch loop, and from a cold shell (minutes)"
+	@echo "make recovery   recovery from few entries, every method; goes on where it stopped (hours)"
 
 demo: $(VENV)/.base
 	@mkdir -p examples/out
@@ -45,6 +46,10 @@ reproduce: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/steps_per_second.py
 	$(BIN)/python benchmarks/cold_start.py
+
+# Another part of it: make recovery ARGS="--grid --methods auto --seeds 10"
+recovery: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 check: test lint types contracts docs
 

@@ -202,7 +202,9 @@ def recover(
             reason = f"{member.name} is certified: {member.certificate.sentence}"
             return Recovery(member, tuple(members), reason, time.perf_counter() - begun)
     reason = "uncertified: the members were compared by generalized cross-validation"
-    if compare:
+    if noise == "estimate":
+        reason = "uncertified: the noise itself was estimated"
+    elif compare:
         run = _Runner(problem, noise, math.inf if budget is None else begun + budget)
         members, reason = run.compare(attempts, members, max_rank, key, say)
     return Recovery(_best(problem, members), tuple(members), reason, time.perf_counter() - begun)
@@ -222,7 +224,6 @@ def _line_up(
     """The members in the order they are tried."""
     if noise == "estimate":
         yield _Attempt("greedy, noise estimated", Greedy(noise="estimate", max_rank=max_rank))
-        yield _Attempt("greedy, held out", Greedy(holdout=HOLDOUT, max_rank=max_rank))
         return
     bounds: dict[str, Any] = {"noise": noise, "max_rank": max_rank}
     yield _Attempt("greedy", Greedy(inner_steps=GREEDY_STEPS, polish=noise is not None, **bounds))
