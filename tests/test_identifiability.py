@@ -89,3 +89,27 @@ def test_bad_input_is_named():
         identifiability(problem, LowRank(np.zeros((6, 1)), np.zeros((5, 1))))
     with pytest.raises(ValueError, match="rank must lie between 1 and 5"):
         completable(problem, 6)
+
+
+def test_a_sparse_join_of_large_blocks_is_not_taken_for_firm():
+    # Two blocks of rank 3 are held together by nothing: each can be moved by itself. Iterations alone would not tell.
+    rng = np.random.default_rng(0)
+    mask = np.kron(np.eye(2), np.ones((450, 450))) * (rng.random((900, 900)) < 0.05) > 0
+    rows, cols = np.nonzero(mask)
+    problem = rw.Completion((900, 900), rows, cols, np.ones(len(rows)))
+    assert ident.DENSE_UNKNOWNS < 900 * 3
+    assert not completable(problem, 3)
+
+
+def test_measurements_given_twice_count_once():
+    truth = rw.low_rank((6, 5), 1, key=0)
+    once = rw.sense(truth, 8, key=1)
+    twice = rw.Sensing(np.concatenate([once.sensors] * 2), np.concatenate([once.values] * 2))
+    assert identifiability(twice, truth).observations == 8
+    assert not identifiability(twice, truth).overdetermined
+
+
+def test_operators_that_are_never_written_out_are_tested_too():
+    truth = rw.low_rank((8, 7), 1, key=0)
+    problem = rw.sense_fourier(truth, 40, key=1)
+    assert identifiability(problem, truth).holds

@@ -105,3 +105,10 @@ def test_what_cannot_be_recovered_is_refused_in_one_sentence():
         rw.recover(rw.PhaseRetrieval(np.ones((5, 2)), np.ones(5)))
     with pytest.raises(ValueError, match="RobustGreedy"):
         rw.recover(sensing.replace(misfit=rw.Huber(1.0)))
+
+
+def test_a_matrix_seen_whole_is_certified_whatever_its_rank():
+    table = np.random.default_rng(0).standard_normal((7, 5))
+    found = rw.recover(rw.Completion.from_dense(table))
+    assert found.certified
+    np.testing.assert_allclose(found.matrix.dense(), table, atol=1e-12)

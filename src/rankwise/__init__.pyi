@@ -24,13 +24,14 @@ from .loop import solve_batch as solve_batch
 from .lowrank import LowRank as LowRank
 from .optimizers import Optimizer as Optimizer
 from .penalties import Frobenius as Frobenius
+from .penalties import NormCap as NormCap
 from .penalties import Nuclear as Nuclear
 from .penalties import Ratio as Ratio
 from .penalties import Schatten as Schatten
 from .penalties import SchattenRatio as SchattenRatio
-from .problems import CodedDiffraction as CodedDiffraction
 from .portfolio import Recovery as Recovery
 from .portfolio import recover as recover
+from .problems import CodedDiffraction as CodedDiffraction
 from .problems import Completion as Completion
 from .problems import Huber as Huber
 from .problems import Operator as Operator
@@ -57,6 +58,7 @@ from .solvers import IterativeSVD as IterativeSVD
 from .solvers import LogDet as LogDet
 from .solvers import NuclearNorm as NuclearNorm
 from .solvers import PrincipalComponentPursuit as PrincipalComponentPursuit
+from .solvers import RatioContinuation as RatioContinuation
 from .solvers import RiemannianCG as RiemannianCG
 from .solvers import RobustGreedy as RobustGreedy
 from .solvers import ScaledGD as ScaledGD

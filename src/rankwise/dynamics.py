@@ -45,10 +45,14 @@ def end_to_end_velocity(matrix: Array, gradient: Array, depth: float) -> Array:
 def mode_products(sigma: Array, depth: float) -> Array:
     """K_rs = sum_{j=1..N} (sigma_r^2)^((j-1)/N) (sigma_s^2)^((N-j)/N), shape (k, k).
 
-    depth = infinity: K / N in the limit, the logarithmic mean (x - y) / (log x - log y) of the squares.
+    depth = infinity: K / N in the limit, the logarithmic mean (x - y) / (log x - log y) of the squares. It falls to 0
+    with y no faster than 1 / |log y|, so that rounding in place of a 0 would let W leave its row and column spaces:
+    values below k machine epsilons of the largest count as 0.
     """
     if depth == math.inf:
-        return _logarithmic_mean(sigma**2)
+        xp = array_namespace(sigma)
+        rounding = sigma.shape[-1] * xp.finfo(sigma.dtype).eps * xp.max(sigma)
+        return _logarithmic_mean(xp.where(sigma > rounding, sigma, 0.0) ** 2)
     root = sigma ** (2 / depth)
     return sum(root[:, None] ** (j - 1) * root[None, :] ** (depth - j) for j in range(1, int(depth) + 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,29 +15,36 @@ from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.problems import Completion, Problem
 
-# Up to so many unknowns the Gauss-Newton matrix is decomposed densely. Up to so many more this settles what iterations,
-# which are faster there and only bound the least eigenvalue from above, find below the share DOUBTFUL of the average.
-DENSE_UNKNOWNS, MOST_DENSE_UNKNOWNS, DOUBTFUL = 2_500, 12_000, 1e-5
-# A least eigenvalue below this share of the average counts as zero: rounding leaves about 1e-15 of it.
-SINGULAR = 1e-12
+# Up to so many unknowns the Gauss-Newton matrix is decomposed densely. Up to so many more this decides where
+# iterations, which are faster there, do not settle or find less than the share DOUBTFUL of the average; beyond, nothing
+# is shown then.
+DENSE_UNKNOWNS, MOST_DENSE_UNKNOWNS, DOUBTFUL = 2_500, 6_000, 1e-5
+# A least eigenvalue below this share of the average counts as zero: rounding leaves up to 1e-12 of it.
+SINGULAR = 1e-10
 # Iterations for the least eigenvalue, and how many eigenvectors are carried along.
 ITERATIONS, INVERSE_ITERATIONS, BLOCK = 200, 8, 4
+# Up to so many measurements are compared; Gram eigenvalues below this share of the largest count as zero.
+MOST_COMPARED, DEPENDENT = 2_000, 1e-12
+# An iterated eigenvalue counts if its residual is at most this share of it.
+SETTLED = 0.1
 
 
 @dataclass(frozen=True)
 class Identifiability:
     """How firmly observations hold a matrix among those of its rank.
 
-    observations: how many there are. degrees: the dimension of the matrices of the rank, r (d1 + d2 - r), or
-    r d - r (r - 1) / 2 if symmetric.
-    stiffness: the least eigenvalue of J^T J over the tangent space, J the derivative of `measure` there, relative to
-    the average eigenvalue: |measure(D)|^2 >= stiffness * average * |D|_F^2 for every tangent direction D. 0 to
-    rounding where some direction is not seen at all.
+    observations: those that are linearly independent (up to 2,000 measurements are compared, entries always are).
+    degrees: the dimension of the matrices of the rank, r (d1 + d2 - r), or r d - r (r - 1) / 2 if symmetric.
+    stiffness: the least eigenvalue of J^T J on the tangent space, J the derivative of `measure` there, relative to the
+    average over all coordinates; for completions the least of the Schur complement that is left when the longer factor
+    is eliminated, which is at least as large. 0 to rounding where some direction is not seen at all.
+    whole: whether there are as many observations as entries, so that they determine every matrix.
     """
 
     observations: int
     degrees: int
     stiffness: float
+    whole: bool = False
 
     @property
     def holds(self) -> bool:
@@ -46,7 +54,7 @@ class Identifiability:
     @property
     def overdetermined(self) -> bool:
         """Whether there are more observations than degrees of freedom, so that an exact fit is no matter of course."""
-        return self.observations > self.degrees
+        return self.observations > self.degrees or self.whole
 
 
 def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) -> Identifiability:
@@ -69,12 +77,15 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     u, s, v = matrix.svd()
     if not (matrix.rank <= min(matrix.shape) and np.isfinite(s).all() and (s > 0).all()):
         raise ValueError("the factors must have full column rank")
-    count, degrees = problem.distinct(symmetric), degrees_of_freedom(matrix.rank, problem.shape, symmetric)
+    count, degrees = _independent(problem, symmetric), degrees_of_freedom(matrix.rank, problem.shape, symmetric)
+    every = degrees_of_freedom(min(problem.shape), problem.shape, symmetric)
     if matrix.rank == 0 or count < degrees:
-        return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0)
+        return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0, count >= every)
     if isinstance(problem, Completion) and not symmetric:
-        return Identifiability(count, degrees, _eliminated_stiffness(problem, u, v))
-    return Identifiability(count, degrees, _joint_stiffness(problem, u, v, symmetric))
+        stiffness = _eliminated_stiffness(problem, u, v)
+    else:
+        stiffness = _joint_stiffness(problem, u, v, symmetric)
+    return Identifiability(count, degrees, stiffness, count >= every)
 
 
 def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
@@ -95,6 +106,15 @@ def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
     return identifiability(problem, LowRank(rng.standard_normal((d1, rank)), rng.standard_normal((d2, rank)))).holds
 
 
+def _independent(problem: Problem, symmetric: bool) -> int:
+    """How many of the measurements are linearly independent, as far as they are compared."""
+    if isinstance(problem, Completion) or problem.size > MOST_COMPARED:
+        return problem.distinct(symmetric)
+    gram = np.stack([np.asarray(problem.measure(problem.adjoint(row))) for row in np.eye(problem.size)])
+    values = np.linalg.eigvalsh((gram + gram.T) / 2)
+    return int(np.count_nonzero(values > DEPENDENT * values[-1]))
+
+
 def _eliminated_stiffness(problem: Completion, u: np.ndarray, v: np.ndarray) -> float:
     """The least eigenvalue of A - E B^-1 E^T beside the changes of basis, over the average of A."""
     rows, cols = problem.rows, problem.cols
@@ -102,14 +122,16 @@ def _eliminated_stiffness(problem: Completion, u: np.ndarray, v: np.ndarray) -> 
         u, v, rows, cols = v, u, cols, rows
     (n, r), size = u.shape, v.shape[0]
     average = problem.size / (n * size)
-    blocks = np.zeros((size, r, r))
-    np.add.at(blocks, cols, u[rows][:, :, None] * u[rows][:, None, :])
-    values, vectors = np.linalg.eigh(blocks)
-    if values.min() <= SINGULAR * problem.size / (n * size):
-        return max(float(values.min()), 0.0) / average
-    # E B^-1/2, one row of (observation, basis vector of u_i's block) per column: S = A - F F^T.
-    half = np.einsum("ja,jba->jba", values**-0.5, vectors)
-    outer = v[cols][:, :, None] * np.einsum("ma,mab->mb", u[rows], half[cols])[:, None, :]
+    order, basis, least = np.argsort(cols, kind="stable"), np.empty((problem.size, r)), math.inf
+    for seen in np.split(order, np.cumsum(np.bincount(cols, minlength=size))[:-1]):
+        if len(seen) < r:
+            return 0.0
+        # An orthonormal basis of what the column's entries see: forming B_j would square the condition number.
+        basis[seen], sigma, _ = np.linalg.svd(u[rows[seen]], full_matrices=False)
+        least = min(least, float(sigma[-1]) ** 2)
+    if least <= SINGULAR * average:
+        return least / average
+    outer = v[cols][:, :, None] * basis[:, None, :]
     indices = (rows[:, None, None] * r + np.arange(r)[:, None], cols[:, None, None] * r + np.arange(r))
     indices = tuple(np.broadcast_to(index, outer.shape).ravel() for index in indices)
     factor = scipy.sparse.csr_array((outer.ravel(), indices), shape=(n * r, size * r))
@@ -124,10 +146,13 @@ def _eliminated_stiffness(problem: Completion, u: np.ndarray, v: np.ndarray) -> 
         direct = np.einsum("iab,ibk->iak", diagonal, x.reshape(n, r, -1)).reshape(x.shape)
         return direct - factor @ (factor.T @ x) + average * (gauge @ (gauge.T @ x))
 
+    stiff = np.linalg.eigvalsh(diagonal)[:, 0]
+    if stiff.min() <= SINGULAR * average:
+        return max(float(stiff.min()), 0.0) / average
     if n * r > DENSE_UNKNOWNS:
-        least = _least_iterated(product, n * r, np.linalg.inv(diagonal)) / average
-        if least > DOUBTFUL or n * r > MOST_DENSE_UNKNOWNS:
-            return least
+        least = _least_iterated(lambda x: product(x) / average, n * r, average * np.linalg.inv(diagonal))
+        if least is not None or n * r > MOST_DENSE_UNKNOWNS:
+            return least or 0.0
     schur = scipy.linalg.block_diag(*diagonal) - (factor @ factor.T).toarray() + average * (gauge @ gauge.T)
     return _least_eigenvalue(schur) / average
 
@@ -136,6 +161,8 @@ def _joint_stiffness(problem: Problem, u: np.ndarray, v: np.ndarray, symmetric: 
     """The least eigenvalue of J^T J beside the changes of basis, over the average eigenvalue; dense."""
     (d1, r), d2 = u.shape, v.shape[0]
     jacobian = problem.factor_jacobian(u, u if symmetric else v)
+    if isinstance(jacobian, scipy.sparse.linalg.LinearOperator):
+        jacobian = jacobian @ np.eye(jacobian.shape[1])
     jacobian = jacobian.toarray() if scipy.sparse.issparse(jacobian) else np.asarray(jacobian)
     kernels = [np.outer(np.eye(r)[a], np.eye(r)[b]) for a in range(r) for b in range(r)]
     if symmetric:
@@ -162,19 +189,26 @@ def _least_eigenvalue(matrix: np.ndarray) -> float:
     return float(np.linalg.eigvalsh(x.T @ matrix @ x)[0])
 
 
-def _least_iterated(product: Callable[[np.ndarray], np.ndarray], size: int, inverse: np.ndarray) -> float:
-    """The least eigenvalue of a large operator, from above, by block-preconditioned conjugate gradients."""
+def _least_iterated(product: Callable[[np.ndarray], np.ndarray], size: int, inverse: np.ndarray) -> float | None:
+    """The least eigenvalue of a large operator by block-preconditioned conjugate gradients; None if they do not settle.
+
+    What does not settle may be zero: the value found bounds the eigenvalue from above only.
+    """
     r = inverse.shape[-1]
 
     def precondition(x: np.ndarray) -> np.ndarray:
         return np.einsum("iab,ibk->iak", inverse, x.reshape(size // r, r, -1)).reshape(x.shape)
 
-    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, matmat=product, dtype=float)
-    preconditioner = scipy.sparse.linalg.LinearOperator(
-        (size, size), matvec=precondition, matmat=precondition, dtype=float
-    )
+    make = scipy.sparse.linalg.LinearOperator
+    operator = make((size, size), matvec=product, matmat=product, dtype=float)
+    preconditioner = make((size, size), matvec=precondition, matmat=precondition, dtype=float)
     start = np.random.default_rng(0).standard_normal((size, BLOCK))
-    values = scipy.sparse.linalg.lobpcg(operator, start, M=preconditioner, largest=False, maxiter=ITERATIONS, tol=1e-6)[
-        0
-    ]
-    return max(float(values.min()), 0.0)
+    with warnings.catch_warnings():  # whether it has settled is looked at below
+        warnings.simplefilter("ignore", UserWarning)
+        values, vectors = scipy.sparse.linalg.lobpcg(
+            operator, start, M=preconditioner, largest=False, maxiter=ITERATIONS, tol=1e-8
+        )
+    first = int(np.argmin(values))
+    value, vector = float(values[first]), vectors[:, first]
+    left = np.linalg.norm(product(vector[:, None])[:, 0] - value * vector) / np.linalg.norm(vector)
+    return value if value > DOUBTFUL and left <= SETTLED * value else None

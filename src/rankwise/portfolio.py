@@ -25,6 +25,8 @@ from rankwise.solvers.data_term import refuse_contradictions
 from rankwise.solvers.noise_level import expected_rmse
 from rankwise.spectrum import root_mean_square
 
+# The relative error that the residual of an exact fit may leave, to first order.
+FIRM = 1e-3
 # How the ridge falls in the patient greedy member, and how many steps its fits may take.
 PATIENT_LADDER = (0.6, 0.45, 0.35, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03)
 GREEDY_STEPS = 60
@@ -68,11 +70,15 @@ def certify(problem: Problem, matrix: LowRank, noise: float | None = None) -> Ce
 
     noise: the standard deviation of the noise; None: the observations are exact to working precision.
     """
-    rank, rmse = matrix.rank, float(root_mean_square(problem.residual(matrix)))
-    fits = rmse <= float(np.finfo(problem.dtype).eps ** 0.65) * root_mean_square(problem.values)
+    matrix, rmse = _full_column_rank(matrix), float(root_mean_square(problem.residual(matrix)))
+    rank, size = matrix.rank, float(root_mean_square(problem.values))
+    exact = fits = rmse <= float(np.finfo(problem.dtype).eps ** 0.65) * size
     if not fits and noise is not None:
         fits = rmse <= expected_rmse(noise, problem.size, degrees_of_freedom(rank, problem.shape))
-    held = identifiability(problem, _full_column_rank(matrix)) if fits and math.isfinite(rmse) else None
+    held = identifiability(problem, matrix) if fits and math.isfinite(rmse) else None
+    # To first order a residual e leaves an error of about e / sqrt(stiffness).
+    if exact and held is not None and held.holds and rmse > FIRM * math.sqrt(held.stiffness) * size:
+        held = replace(held, stiffness=0.0)
     return Certificate(rank, rmse, bool(fits), held)
 
 
@@ -157,6 +163,7 @@ def recover(
     noise: float | Literal["estimate"] | None = None,
     budget: float | None = None,
     max_rank: int | None = None,
+    tries: int | None = None,
     compare: bool = True,
     key: Any = 0,
     progress: Callable[[str], None] | None = None,
@@ -178,6 +185,7 @@ def recover(
     budget: seconds. No step begins later, but one begun is finished; a third is kept for the comparison by held-out
     error. Restarts go on as long as there is time. None: every member runs, and 2 restarts.
 
+    tries: how many of the members may run; None: all.
     compare: without, no run is repeated on fewer observations where none is certified; the member of least generalized
     cross-validation is returned.
 
@@ -186,12 +194,12 @@ def recover(
             another (up to 2,000 measurements are compared), the misfit is not squared, the problem is one of phase
             retrieval, or a setting is out of range.
     """
-    noise = _check(problem, noise, budget, max_rank)
+    noise = _check(problem, noise, budget, max_rank, tries)
     begun, say = time.perf_counter(), progress or (lambda words: None)
     deadline = math.inf if budget is None else begun + budget * (1 - COMPARING * compare)
     run = _Runner(problem, noise, deadline)
     attempts, members = [], []
-    for attempt in _line_up(problem, noise, max_rank, key, endless=budget is not None):
+    for attempt in itertools.islice(_line_up(problem, noise, max_rank, key, endless=budget is not None), tries):
         if members and time.perf_counter() >= deadline:
             break
         say(attempt.name)
@@ -341,12 +349,16 @@ def _rescale(problem: Problem, scales: tuple[np.ndarray, np.ndarray]) -> Problem
 def _full_column_rank(matrix: LowRank) -> LowRank:
     """The same matrix without columns that are zero to rounding."""
     u, s, v = matrix.svd()
-    kept = s > s[:1].sum() * np.finfo(float).tiny ** 0.5
+    kept = s > s[:1].sum() * np.finfo(float).eps * max(matrix.shape)
     return LowRank(u[:, kept] * s[kept], v[:, kept])
 
 
 def _check(
-    problem: Problem, noise: float | Literal["estimate"] | None, budget: float | None, max_rank: int | None
+    problem: Problem,
+    noise: float | Literal["estimate"] | None,
+    budget: float | None,
+    max_rank: int | None,
+    tries: int | None,
 ) -> float | Literal["estimate"] | None:
     """The noise as a float; raises a ValueError where `recover` promises one."""
     if not isinstance(problem, Problem):
@@ -361,8 +373,9 @@ def _check(
         noise = checked(noise, "noise", above=0)
     if budget is not None:
         checked(budget, "budget", above=0)
-    if max_rank is not None:
-        positive_integer(max_rank, "max_rank")
+    for name, number in (("max_rank", max_rank), ("tries", tries)):
+        if number is not None:
+            positive_integer(number, name)
     least = degrees_of_freedom(1, problem.shape)
     if problem.distinct() < least:
         d1, d2 = problem.shape

@@ -85,6 +85,19 @@ def test_infinite_depth_is_approached_by_depth_per_layer():
     assert 1e-4 < apart(deep, limit) < 0.1
 
 
+def test_rounding_does_not_lead_a_start_of_rank_one_out_of_its_spaces_at_infinite_depth():
+    left, right = (np.linalg.qr(random_start((size, 1), seed=size))[0] for size in (5, 4))
+    solution = run(PROBLEM, rw.EndToEndFlow(math.inf, rw.Given(0.3 * left @ right.T)))
+    assert solution.result is RESULTS.end_time
+    sigma = (left.T @ solution.history["matrix"] @ right).ravel()
+    np.testing.assert_allclose(solution.history["matrix"], sigma[:, None, None] * (left @ right.T), atol=1e-12)
+    # sigma' = sigma^2 (drive - curvature sigma), integrated.
+    seen = PROBLEM.measure(left @ right.T)
+    target = (seen @ PROBLEM.values) / (seen @ seen)
+    spent = (1 / 0.3 - 1 / sigma) / target + np.log(sigma * (target - 0.3) / (0.3 * (target - sigma))) / target**2
+    np.testing.assert_allclose(spent / (seen @ seen), solution.history["time"], atol=1e-8)
+
+
 def test_a_symmetric_product_follows_its_own_equation():
     problem = rw.sense(rw.low_rank((4, 4), 2, key=0, symmetric=True), 8, key=1)
     factor = run(problem, rw.GradientFlow(rw.Symmetric(rw.Identity(0.1))))

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.theory import commuting_flow as flow
 from rankwise.theory.proved import commuting as theory
 from rankwise.theory.proved import commuting_instability, schatten
 
-INSTANCE = theory.draw_commuting(5, 2, seed=3)
+INSTANCE = flow.draw_commuting(5, 2, seed=3)
 
 
 def test_the_linear_program_finds_a_fit_and_its_slacks_measure_the_excess_of_any_other():
-    least, slacks = theory.minimum_trace(INSTANCE)
+    least, slacks = flow.minimum_trace(INSTANCE)
     assert INSTANCE.levels @ least == pytest.approx(INSTANCE.values)
     assert (least >= 0).all()
     assert (slacks > -1e-9).all()
@@ -23,28 +24,28 @@ def test_the_linear_program_finds_a_fit_and_its_slacks_measure_the_excess_of_any
 
 def test_values_that_no_positive_semidefinite_matrix_fits():
     with pytest.raises(ValueError, match="no positive semidefinite matrix fits"):
-        theory.minimum_trace(theory.Commuting(np.eye(2), np.ones((1, 2)), np.array([-1.0])))
+        flow.minimum_trace(flow.Commuting(np.eye(2), np.ones((1, 2)), np.array([-1.0])))
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
 def test_explicit_eigenvalues_undo_the_dual_coordinate(depth):
     values = np.geomspace(1e-5, 2, 7)
-    pull = -theory.dual_coordinate(values, 1e-3, depth)
-    assert theory.explicit_eigenvalues(pull, 1e-3, depth) == pytest.approx(values)
-    assert theory.explicit_eigenvalues(0.0, 1e-3, depth) == pytest.approx(1e-3)
+    pull = -flow.dual_coordinate(values, 1e-3, depth)
+    assert flow.explicit_eigenvalues(pull, 1e-3, depth) == pytest.approx(values)
+    assert flow.explicit_eigenvalues(0.0, 1e-3, depth) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_the_explicit_limit_approaches_the_minimum_as_predicted(depth):
-    least = theory.minimum_trace(INSTANCE)[0].sum()
+    least = flow.minimum_trace(INSTANCE)[0].sum()
     starts = [1e-3, 1e-5]
-    excess = [theory.explicit_flow(INSTANCE, depth, start)[1][-1].sum() - least for start in starts]
-    assert excess == pytest.approx(theory.limit_excess(INSTANCE, depth, starts), rel=0.1)
+    excess = [flow.explicit_flow(INSTANCE, depth, start)[1][-1].sum() - least for start in starts]
+    assert excess == pytest.approx(flow.limit_excess(INSTANCE, depth, starts), rel=0.1)
     assert 0 < excess[1] < excess[0]
 
 
 def test_the_flow_of_layers_of_the_product_and_of_a_square_agree_with_the_explicit_solution():
-    times, eigenvalues = theory.explicit_flow(INSTANCE, 2, 1e-2, points=8)
+    times, eigenvalues = flow.explicit_flow(INSTANCE, 2, 1e-2, points=8)
     start, expected = rw.Identity(1e-2), INSTANCE.matrix(eigenvalues)
     product = rw.EndToEndFlow(depth=2, start=start, times=times, tolerance=1e-10)
     # Z Z^T has one factor for two layers, and moves twice as fast.
@@ -114,13 +115,13 @@ def test_bad_arguments(call, said):
 
 @pytest.mark.reproduction
 def test_rounding_ends_the_commuting_trajectory_at_depth_three_and_more():
-    instance, starts = theory.draw_commuting(7, 3, seed=17), (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-    least = theory.minimum_trace(instance)[0].sum()
+    instance, starts = flow.draw_commuting(7, 3, seed=17), (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+    least = flow.minimum_trace(instance)[0].sum()
     print("\ndepth  alpha  distance from explicit  nuclear norm less minimum, from a random eigenbasis / explicit")
     lost = {}
     for depth in (2, 3, 4):
         for start in starts:
-            times, eigenvalues = theory.explicit_flow(instance, depth, start)
+            times, eigenvalues = flow.explicit_flow(instance, depth, start)
             solver = rw.GradientFlow(rw.Deep(depth, rw.Identity(start)), times=times, tolerance=1e-11)
             matrix = np.asarray(rw.solve(instance.problem, solver).matrix)
             proved = instance.matrix(eigenvalues[-1])

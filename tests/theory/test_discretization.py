@@ -78,5 +78,6 @@ def test_bad_arguments_are_refused():
             largest_step(PROBLEM, rw.Deep(2), *settings)
     with pytest.raises(ValueError, match="halvings must be at least 2"):
         discretization(halvings=1)
-    with pytest.raises(ValueError, match="params must give a matrix of shape"):
-        sharpness(PROBLEM, rw.Full(), (np.zeros((4, 4)),))
+    for form, params in ((rw.Full(), (np.zeros((4, 4)),)), (rw.Full(), ()), (rw.Deep(2), (np.zeros((5, 4)),))):
+        with pytest.raises(ValueError, match=r"params must be arrays of shapes \[\(., 4\)"):
+            sharpness(PROBLEM, form, params)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rankwise.problems import Completion
 from rankwise.theory.frechet import frechet_distance
 from rankwise.theory.proved.counterexample import instance
 from rankwise.theory.proved.greedy_limit import (
@@ -109,6 +110,13 @@ def test_refusals(arguments, words):
         distance_to_greedy(np.full((2, 2, 2), np.nan), PATH)
     with pytest.raises(ValueError, match="scale must be positive"):
         flow_trajectory(instance(2.0), 2, 0.0)
+    with pytest.raises(ValueError, match=r"no direction to grow in: .* at 0 is -2"):
+        flow_trajectory(Completion.from_dense(-2 * np.eye(3)), 2, 1e-2)
+    wide = Completion.from_dense(np.ones((3, 4)))
+    with pytest.raises(ValueError, match="compared on square problems"):
+        flow_trajectory(wide, 2, 1e-2)
+    with pytest.raises(ValueError, match="semidefinite=True needs a square problem"):
+        greedy_trajectory(wide)
 
 
 @pytest.mark.reproduction

@@ -24,6 +24,11 @@ def product(factors):
     return out
 
 
+def test_another_misfit_is_refused_where_only_squares_are_linear():
+    with pytest.raises(ValueError, match="squared misfit, not Huber"):
+        linearized(PROBLEM.replace(misfit=rw.Huber(0.5)), layers((3, 4, 4)), [1.0])
+
+
 @pytest.mark.parametrize("widths", [(3, 4), (3, 5, 4), (3, 2, 5, 4)])
 def test_the_kernel_is_the_square_of_the_jacobian(widths):
     factors = layers(widths)
@@ -74,9 +79,9 @@ def test_layers_that_cannot_move_an_observation_leave_it():
 def test_large_starts_are_lazy():
     found = lazy_regime(size=6, count=18, depths=(2,), scales=(0.1, 10.0, 100.0, 1000.0), start="orthogonal")
     assert found.holds, found.table()
-    centred, plain = (found.details["runs"][2, side] for side in (True, False))
-    assert centred[-1].movement < 0.01 < 0.1 < plain[-1].movement
-    assert centred[-1].distance < 0.01 < 0.05 < plain[-1].distance
+    centered, plain = (found.details["runs"][2, side] for side in (True, False))
+    assert centered[-1].movement < 0.01 < 0.1 < plain[-1].movement
+    assert centered[-1].distance < 0.01 < 0.05 < plain[-1].distance
     assert {panel.title for panel in found.panels} >= {"Movement of the layers", "Error on hidden entries"}
 
 

@@ -10,7 +10,7 @@ from rankwise.theory import (
     TRACK,
     mode_time,
     mode_value,
-    neighbours,
+    neighbors,
     predict,
     singular_value_motion,
     stationary_vectors,
@@ -70,7 +70,7 @@ def test_speeds_at_full_size(depth, steps):
     start = rw.Identity(1e-3)
     form = rw.Full(start) if depth == 1 else rw.Deep(depth, start)
     solver = rw.GradientDescent(form, rw.Optimizer("gradient_descent", 0.1))
-    points = neighbours(range(100, steps, 200), steps)
+    points = neighbors(range(100, steps, 200), steps)
     found = predict(problem, solver, rw.solve(problem, solver, max_steps=steps, track=TRACK, checkpoints=points))
     print(f"\n100 x 100, rank 5, 2,000 entries, depth {depth}, gradient descent 0.1; times in units of 1")
     print(found.table())

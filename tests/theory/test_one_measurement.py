@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rankwise.theory.proved.one_measurement import Aligned, ceiling, conserved, one_measurement, partner
+from rankwise.theory.proved.one_measurement import ceiling, conserved, one_measurement, partner
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 7])
@@ -29,21 +29,6 @@ def test_the_weaker_value_saturates_only_at_depth_three_and_more():
     assert ceiling(1.0, 2) == np.inf
     # A stronger first value has no ceiling.
     assert ceiling(float(conserved(0.01, 0.01, 3, 2.0)), 3) == np.inf
-
-
-def test_aligned_layers_are_balanced_and_multiply_to_what_was_given():
-    import jax
-
-    rng = np.random.default_rng(0)
-    left, right = (np.linalg.qr(rng.standard_normal((size, 2)))[0] for size in (5, 4))
-    start = Aligned(np.array([0.5, 0.2]), left, right)
-    with jax.enable_x64(True):
-        first, second, third = (np.asarray(w) for w in start.layers((4, 3, 4, 5), key=None, dtype=np.float64))
-        root = np.asarray(start.root((5, 3), key=None, dtype=np.float64))
-    assert third @ second @ first == pytest.approx((left * [0.5, 0.2]) @ right.T)
-    assert third.T @ third == pytest.approx(second @ second.T)
-    assert second.T @ second == pytest.approx(first @ first.T)
-    assert root @ root.T == pytest.approx((left * [0.5, 0.2]) @ left.T)
 
 
 def test_the_finding_holds_and_draws():

@@ -5,7 +5,6 @@ import pytest
 
 import rankwise as rw
 from rankwise.theory.proved.ratio import (
-    completion_instance,
     escape_constant,
     escaping_family,
     first_state,
@@ -13,8 +12,8 @@ from rankwise.theory.proved.ratio import (
     largest_minor,
     ratio,
     ratio_infimum,
-    zero_filled,
 )
+from rankwise.theory.ratio_tools import completion_instance, zero_filled
 
 
 def orthogonal(n, key):
@@ -54,10 +53,10 @@ def test_a_fully_observed_matrix_has_no_family():
         hidden_cell(rw.Completion((1, 1), [0], [0], [1.0]))
 
 
-def test_the_zero_filled_state_starts_at_the_observations():
+def test_the_zero_filled_start_is_at_the_observations():
     problem = completion_instance(6, 1, 20, 0).problem
-    solver = rw.GradientDescent(rw.Full(), rw.Optimizer("gradient_descent", 1.0))
-    start, later = (rw.solve(problem, solver, state=zero_filled(problem, solver), max_steps=k) for k in (0, 20))
+    solver = rw.GradientDescent(zero_filled(problem), rw.Optimizer("gradient_descent", 1.0))
+    start, later = (rw.solve(problem, solver, max_steps=k) for k in (0, 20))
     np.testing.assert_array_equal(start.matrix, problem.adjoint(problem.values))
     np.testing.assert_array_equal(later.matrix, start.matrix)  # a perfect fit stands still without penalty
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import rankwise as rw
-from rankwise.theory.proved.ratio import completion_instance
-from rankwise.theory.proved.ratio_conjectures import Rotated, alternating_sweep, outside_span, ratio_conjectures
+from rankwise.theory.proved.ratio_conjectures import ratio_conjectures
+from rankwise.theory.ratio_tools import Rotated, alternating_sweep, completion_instance, outside_span
 
 
 def orthogonal(n, key):
@@ -32,7 +32,7 @@ def test_the_penalty_stays_in_the_span_whatever_the_basis():
             assert outside_span(turned, penalty.gradient(turned)) == pytest.approx(0, abs=1e-12)
 
 
-def test_the_truth_is_a_fixed_point_of_alternating_sweeps_and_attracts_its_neighbours():
+def test_the_truth_is_a_fixed_point_of_alternating_sweeps_and_attracts_its_neighbors():
     given = completion_instance(12, 2, 100, 0, dtype=np.float64)
     near = given.truth + 1e-3 * np.random.default_rng(0).standard_normal((12, 12))
     np.testing.assert_allclose(alternating_sweep(given.problem, given.truth, 2), given.truth, atol=1e-12)

@@ -6,8 +6,8 @@ import pytest
 import rankwise as rw
 from rankwise.results import RESULTS
 from rankwise.theory.finding import Chart
-from rankwise.theory.proved.ratio import completion_instance, hidden_error
 from rankwise.theory.proved.ratio_map import Sweep, ratio_map
+from rankwise.theory.ratio_tools import completion_instance, hidden_error
 
 SMALL = {"size": 12, "rank": 1, "count": 80, "steps": 200}
 

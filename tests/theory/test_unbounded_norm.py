@@ -3,15 +3,24 @@
 import numpy as np
 import pytest
 
-import rankwise as rw
 from rankwise.spectrum import effective_rank
 from rankwise.theory.proved import unbounded_norm as theory
 
 
 def test_every_claim_holds_at_depth_three():
-    finding = theory.unbounded_norm(loss=5e-2)
+    finding = theory.unbounded_norm(depth=3, loss=5e-2)
     assert finding.holds, finding.table()
+    level = abs(finding.details[3]["negative"][-1, 2])
+    assert level == pytest.approx(3.18, rel=0.01)
+    assert f"Depth 3, |W_11|: 1.84 (bound 0.683; negative determinant 1.64) at loss 0.1, {level:.3g}" in finding.table()
     assert finding.figure().axes
+
+
+def test_a_level_that_is_not_reached_is_told():
+    rows = theory.trajectory(3, theory.generic_start(False, 1e-2, 0), 1e-1)
+    reached, growth, _ = theory._negative_checks(3, rows, 1e-1)
+    assert not reached.holds
+    assert not growth.holds
 
 
 def test_the_bounds_hold_for_any_matrix_of_positive_determinant():
@@ -33,14 +42,6 @@ def test_the_bound_at_known_losses_and_where_it_says_nothing():
     assert theory.rank_bound(1e-12) == pytest.approx(1, abs=1e-9)
 
 
-def test_layers_of_a_split_are_balanced_and_multiply_to_the_matrix():
-    matrix = np.array([[1.0, 2.0], [3.0, -1.0]])
-    solver = rw.GradientFlow(rw.Deep(4, theory.Split(matrix, 0.1)), times=[1.0])
-    solution = rw.solve(theory.instance(), solver, max_steps=0, track=["balancedness"])
-    assert np.allclose(solution.matrix, 0.1 * matrix, atol=1e-14)
-    assert solution.history["balancedness"][0] < 1e-14
-
-
 def test_steps_change_the_sign_of_the_determinant_at_depth_two():
     finding = theory.unbounded_norm_steps(rates=(6e-3, 6e-4))
     assert finding.holds, finding.table()
@@ -50,6 +51,8 @@ def test_steps_change_the_sign_of_the_determinant_at_depth_two():
 def test_bad_settings_are_named():
     with pytest.raises(ValueError, match="depth must"):
         theory.unbounded_norm(depth=1)
+    with pytest.raises(ValueError, match="depth must"):
+        theory.unbounded_norm(depth=())
     with pytest.raises(ValueError, match="loss must"):
         theory.unbounded_norm(loss=0.5)
     with pytest.raises(ValueError, match="scale must"):
@@ -62,12 +65,7 @@ def test_bad_settings_are_named():
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_the_table_by_loss_and_depth(depth):
     finding = theory.unbounded_norm(depth=depth, loss=1e-4)
+    print("\n" + finding.notes[0])
     for loss in (1e-1, 1e-2, 1e-3, 1e-4):
-        positive, negative = (theory.entry_at(finding.details[sign], loss) for sign in ("positive", "negative"))
-        bound = float(theory.entry_bound(loss))
-        print(
-            f"\ndepth {depth}, loss {loss:g}: |W_11| {positive:.3g} (bound {bound:.3g}), negative {negative:.3g}",
-            end="",
-        )
-        assert positive >= bound
+        assert theory.entry_at(finding.details[depth]["positive"], loss) >= theory.entry_bound(loss)
     assert finding.holds, finding.table()

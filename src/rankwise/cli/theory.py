@@ -68,6 +68,6 @@ def _figures(options: argparse.Namespace, findings: list[Any]) -> dict[str, Any]
         return {}
 
     def writer(finding: Any) -> Any:
-        return lambda file: finding.figure().savefig(file, format="png", dpi=110)
+        return lambda file: finding.figure().savefig(file, format="png", dpi=200)
 
     return {str(Path(options.figures) / f"{one.name}.png"): writer(one) for one in findings if one.panels}

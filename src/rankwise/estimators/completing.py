@@ -184,7 +184,8 @@ def complete(
     observed cell (rows with column means, columns with the table's mean) instead of leaving them holes.
     bounds: (least, greatest) that any cell can be, as (1, 5) for ratings; either may be infinite. Completed cells, and
     the predictions that errors are estimated from, are moved into them, which brings none further from the truth.
-    budget: seconds. No preparation is tried and no member of the portfolio takes a step later; what has begun ends.
+    budget: seconds for the search. No preparation is tried and no member of the portfolio takes a step later; what has
+    begun ends, and the last fit, or the training of `deep` and `ratio`, is not cut short.
     progress: called with a few words at each stage.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy as np
 from rankwise.estimators import trained
 from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, Scaling
-from rankwise.estimators.selection import Candidate, choose, fit
+from rankwise.estimators.selection import Candidate, choose, exact_fits, fit
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
 from rankwise.portfolio import Certificate, certify
@@ -34,6 +34,11 @@ LEAST_OBSERVED = 10
 NO_HOLES = "There are no holes in the numeric columns: nothing to do."
 UNKNOWN = "No error estimate, so nothing can be said about low-rank structure."
 TOO_FEW = "There are too few held-out cells to tell whether the table has low-rank structure: {}."
+EXACT = "All observed cells are fitted exactly, and they hold the fit: the table has low-rank structure."
+NO_ERROR = (
+    "no error estimate: with cells held out, too few are left for the exact fit, whose only proof is that it fits"
+)
+MOVED = "{} cells of the fit lay outside the bounds and were moved into them, which no certificate covers"
 NOT_TRIED = "No low-rank fit was asked for, so nothing can be said about low-rank structure."
 LOW_RANK = "Held-out cells are predicted better than by {}: the table has low-rank structure."
 FULL_RANK = "Held-out cells are predicted better than by {}, but by a fit of full rank: no low-rank structure is shown."
@@ -125,6 +130,10 @@ class Task:
         warnings = self._fewer_than_asked(problem, held)
         means, effects = baseline(kept, "means"), baseline(kept, "effects")
         trial, refit, candidates, tried = self._fit(kept)
+        if self.method == "auto" and not any(one.certified for one in candidates):
+            exact = self._exact(problem, candidates)
+            if exact is not None:
+                return exact
         if self.method in trained.TRAINED and tried is None:
             warnings = (*warnings, NOTHING_LEFT)
         predicted, by_means, by_effects = (within(one.predict(held), self.bounds) for one in (trial, means, effects))
@@ -138,9 +147,28 @@ class Task:
         if self.max_rank is not None and final.rank == self.max_rank and final.result is RESULTS.holdout_stopped:
             final = replace(final, result=RESULTS.max_rank)  # the bound was the user's
         low_rank, verdict = self._verdict(report, final)
+        moved = self._moved(final.values())
+        warnings = (*warnings, MOVED.format(moved)) if moved else warnings
         return Outcome(
             within(final.values(), self.bounds), method, verdict, final.result, final, report, candidates, warnings,
-            low_rank, final.certificate(problem), tried,
+            low_rank, None if moved else final.certificate(problem), tried,
+        )  # fmt: skip
+
+    def _exact(self, problem: Completion, tried: tuple[Candidate, ...]) -> Outcome | None:
+        """A certified fit of all observations, where what was kept of them was too little for one and was tried."""
+        if not any(one.exact_by is not None for one in tried):
+            return None
+        found = exact_fits(problem, self.key, self.max_rank, self.budget and self.budget / 4, self.step)
+        if not found or not found[0].certified:
+            return None
+        final = greedy(problem, found[0], self.key)
+        certificate = final.certificate(problem)
+        if certificate is None or not certificate.holds:
+            return None
+        return Outcome(
+            within(final.values(), self.bounds), "greedy", EXACT, final.result, final,
+            candidates=(*found, *tried), warnings=(NO_ERROR,), low_rank=final.rank < min(problem.shape),
+            certificate=certificate,
         )  # fmt: skip
 
     def _taken(self, report: Holdout, trial: Fitted) -> str:
@@ -172,6 +200,11 @@ class Task:
             f"{held.size} of the {asked} cells asked for could be held out: every row and column keeps at least half "
             "of its observed cells",
         )
+
+    def _moved(self, values: np.ndarray) -> int:
+        """How many completed cells lie outside the bounds by more than rounding."""
+        slack = 1e-9 * float(np.max(np.abs(values)))
+        return int(np.count_nonzero((values < self.bounds[0] - slack) | (values > self.bounds[1] + slack)))
 
     def _set_aside(self, problem: Completion) -> tuple[Completion, Completion]:
         if self.holdout == 0:

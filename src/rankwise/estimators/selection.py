@@ -11,6 +11,7 @@ import numpy as np
 
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.loop import solve
+from rankwise.lowrank import degrees_of_freedom
 from rankwise.portfolio import recover
 from rankwise.problems import Completion
 from rankwise.results import RESULTS
@@ -25,9 +26,8 @@ MIDDLE_SHARE = 0.1
 # Held-out errors, in column standard deviations: an exact fit, and one that explains little.
 EXACT, LITTLE = 1e-6, 0.3
 # A further exact fit is looked for up to this rank, where there are fewer observations than SCARCE per row and column
-# together and at least half of them are different numbers; for so many seconds, and for so many times what it took on
-# a part of the observations when it is repeated on all.
-EXACT_RANKS, SCARCE, EXACT_SECONDS, SECONDS_AGAIN = 10, 20, 2.0, 3.0
+# together and at least half of them are different numbers; by so many members of the portfolio without a budget.
+EXACT_RANKS, SCARCE, EXACT_TRIES = 10, 20, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def choose(
     little, too few observations may be the reason: then the portfolio looks for an exact fit of all of them, up to rank
     `EXACT_RANKS`; a certified one leaves nothing to choose. Else all scalings are compared at a middle ridge, and other
     ridges for the best of these.
-    budget: seconds; half is for exact fits (2 s each without a budget), and no candidate starts later.
+    budget: seconds; half is for exact fits, and no candidate starts later.
     """
     begun = time.perf_counter()
     exact: list[Candidate] = []
@@ -89,13 +89,10 @@ def choose(
     for one in plain:
         if one.error <= EXACT:
             return [one]
-    if min(one.error for one in plain) > LITTLE and _may_be_exact(problem):
-        for scaling in ("scaled", "centred"):
-            step(f"{scaling}, exact fit")
-            found = _exact(problem, scaling, key, max_rank, EXACT_SECONDS if budget is None else budget / 4)
-            if found and found[0].certified:
-                return [*found, *exact, *plain]
-            exact += found
+    if min(one.error for one in plain) > LITTLE and may_be_exact(problem):
+        exact = exact_fits(problem, key, max_rank, budget and budget / 4, step)
+        if exact and exact[0].certified:
+            return [exact[0], *plain, *exact[1:]]
 
     def in_time() -> bool:
         return budget is None or time.perf_counter() - begun < budget
@@ -115,35 +112,39 @@ def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, S
     scaling = SCALINGS[candidate.scaling](problem)
     standardized = scaling.standardize(problem)
     if candidate.exact_by is not None:
-        seconds = SECONDS_AGAIN * candidate.seconds + EXACT_SECONDS
-        found = recover(standardized, budget=seconds, max_rank=candidate.rank, key=key, compare=False)
-        return scaling, found.solution
+        found = recover(standardized, max_rank=candidate.rank, key=key, compare=False)
+        if found.certified:
+            return scaling, found.solution
     solver = Greedy(ridge=candidate.ridge_share * _top(standardized), max_rank=max(candidate.rank, 1))
     return scaling, solve(standardized, solver, key=key, max_steps=candidate.rank)
 
 
-def _may_be_exact(problem: Completion) -> bool:
+def may_be_exact(problem: Completion) -> bool:
     """Whether too few observations may hide an exact fit; rounded numbers (ratings) have none."""
     distinct = len(np.unique(problem.values))
     return problem.size < SCARCE * sum(problem.shape) and 2 * distinct >= problem.size
 
 
-def _exact(problem: Completion, scaling: str, key: int, max_rank: int | None, budget: float) -> list[Candidate]:
-    """What the portfolio reaches on all observations, a certified fit first."""
-    standardized = SCALINGS[scaling](problem).standardize(problem)
-    try:
-        recovery = recover(
-            standardized, budget=budget, max_rank=min(EXACT_RANKS, max_rank or EXACT_RANKS), key=key, compare=False
-        )
-    except ValueError:  # fewer observations than rank 1 has parameters
+def exact_fits(
+    problem: Completion, key: int, max_rank: int | None, budget: float | None, step: Callable[[str], None]
+) -> list[Candidate]:
+    """What the portfolio reaches on all observations of a problem, a certified fit first; nothing after that is tried.
+
+    budget: seconds for each scaling; None: a fixed number of members, whatever the clock.
+    """
+    if problem.distinct() < degrees_of_freedom(1, problem.shape):
         return []
-    found = [
-        Candidate(
-            scaling, 0.0, one.rank, one.train_rmse if one.certified else math.inf, (), one.result, one.seconds,
-            one.certified, one.name,
-        )
-        for one in recovery.members
-    ]  # fmt: skip
+    limit, found = min(EXACT_RANKS, max_rank or EXACT_RANKS), []
+    for scaling in ("scaled", "centred"):
+        step(f"{scaling}, exact fit")
+        standardized = SCALINGS[scaling](problem).standardize(problem)
+        tries = EXACT_TRIES if budget is None else None
+        recovery = recover(standardized, budget=budget, max_rank=limit, tries=tries, key=key, compare=False)
+        for one in recovery.members:
+            error = one.train_rmse if one.certified else math.inf
+            found.append(Candidate(scaling, 0.0, one.rank, error, (), one.result, one.seconds, one.certified, one.name))
+        if recovery.certified:
+            break
     return sorted(found, key=lambda one: not one.certified)
 
 

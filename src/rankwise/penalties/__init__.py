@@ -1,7 +1,8 @@
 """What is preferred: penalties on the matrix, with value and (sub)gradient in closed form."""
 
-from rankwise.penalties.base import Penalty, SpectralPenalty
+from rankwise.penalties.base import Penalty, SpectralPenalty, Total
 from rankwise.penalties.frobenius import Frobenius
+from rankwise.penalties.norm_cap import NormCap
 from rankwise.penalties.nuclear import Nuclear
 from rankwise.penalties.ratio import Ratio
 from rankwise.penalties.schatten import Schatten, SchattenRatio
@@ -10,6 +11,7 @@ PENALTIES: dict[str, type[Penalty]] = {
     "nuclear": Nuclear,
     "frobenius": Frobenius,
     "ratio": Ratio,
+    "norm_cap": NormCap,
     "schatten": Schatten,
     "schatten_ratio": SchattenRatio,
 }
@@ -17,10 +19,12 @@ PENALTIES: dict[str, type[Penalty]] = {
 __all__ = [
     "PENALTIES",
     "Frobenius",
+    "NormCap",
     "Nuclear",
     "Penalty",
     "Ratio",
     "Schatten",
     "SchattenRatio",
     "SpectralPenalty",
+    "Total",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -33,6 +34,38 @@ class Penalty(Plain, ABC):
     @abstractmethod
     def gradient(self, matrix: Array) -> Array:
         """weight times the gradient of R, or an element of its subdifferential; shape (d1, d2), never NaN."""
+
+    def __add__(self, other: Penalty) -> Total:
+        """Both penalties, as one."""
+        return Total(terms=(self, other)) if isinstance(other, Penalty) else NotImplemented
+
+
+@dataclass(frozen=True)
+class Total(Penalty):
+    """weight * the sum of penalties, each with its own weight; `one + other` makes one.
+
+    Raises:
+        ValueError: if weight is negative or a term is no penalty.
+    """
+
+    weight: Any = 1.0
+    terms: tuple[Penalty, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for term in self.terms:
+            if not isinstance(term, Penalty):
+                raise ValueError(f"the terms of a Total must be penalties, not {term!r}")
+
+    def __call__(self, matrix: Array) -> Array:
+        """weight * the sum of the terms' values."""
+        zero = array_namespace(matrix).zeros_like(matrix[0, 0])
+        return self.weight * sum((term(matrix) for term in self.terms), zero)
+
+    def gradient(self, matrix: Array) -> Array:
+        """weight * the sum of the terms' gradients."""
+        zero = array_namespace(matrix).zeros_like(matrix)
+        return self.weight * sum((term.gradient(matrix) for term in self.terms), zero)
 
 
 class SpectralPenalty(Penalty):

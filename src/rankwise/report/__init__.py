@@ -4,7 +4,7 @@ from .blocks import Bullets, Card, Cards, Command, Figure, Html, Key, Legend, Pa
 from .completion import render_completion
 from .held_out import shown_indices
 from .page import render_page
-from .theory import render_theory
+from .theory import render_theory, write_theory
 
 __all__ = [
     "Bullets",
@@ -23,4 +23,5 @@ __all__ = [
     "render_page",
     "render_theory",
     "shown_indices",
+    "write_theory",
 ]

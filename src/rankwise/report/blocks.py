@@ -51,7 +51,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `marked` names the row to stand out, `text_columns` those set to the left."""
+    """A table; `marked` names the row to stand out, `text_columns` those set left; `whole`: it does not scroll."""
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -59,6 +59,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     marked: int | None = None
     text_columns: Sequence[int] = (0,)
+    whole: bool = False
 
 
 @dataclass(frozen=True)

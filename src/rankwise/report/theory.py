@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from .blocks import Block, Card, Cards, Command, Figure, Pair, Section, Table, Text
-from .figures import UNDER_LEGEND, axis_title, layout, plain
+from .figures import MUTED, axis_title, layout, plain
 from .page import render_page
 from .wording import plural, significant
 
 Record = Mapping[str, Any]
 
-# Distinguishable with any colour vision, on light and dark ground.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F")
-PREDICTED = " (predicted)"
+# Distinguishable with any color vision, on light and dark ground.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F")
+# What a curve can be to the measured one of the same name; all of one role share an entry of the legend.
+ROLES = (" (predicted)", " (bound)")
+DASHES = {"dashed": "dash", "dotted": "dot"}
+RELATIONS = {"=": "=", "<=": "≤", ">=": "≥"}
+# The legend stands under the plot, where it covers neither heading nor buttons. In pixels a line of it and the plot
+# without it; in characters such a line and the sample before each name.
+LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "yref": "container",
+    "y": 0,
+    "yanchor": "bottom",
+    "tracegroupgap": 0,
+}
+LINE, HEIGHT = 20, 360
+LETTERS, SAMPLE = 60, 6
 KINDS = {"theorem": "Theorem", "conjecture": "Conjecture", "measurement": "Measurement"}
 
 
-def render_theory(findings: Sequence[Record], command: str) -> str:
+class Recorded(Protocol):
+    """What has a record: a `Finding`, or the `Predictions` for a run."""
+
+    def record(self) -> dict[str, Any]:
+        """Plain numbers and words."""
+        ...
+
+
+def write_theory(path: str | os.PathLike[str], *findings: Recorded, command: str = "") -> None:
+    """Write the page of findings, or of the predictions for runs (`rankwise.theory.predict`), in one call.
+
+    command: what makes the page again, shown at its end if given.
+
+    Raises:
+        ValueError: if there is nothing to show.
+        OSError: if the file cannot be written.
+    """
+    if not findings:
+        raise ValueError("write_theory needs at least one finding")
+    page = render_theory([finding.record() for finding in findings], command)
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def render_theory(findings: Sequence[Record], command: str = "") -> str:
     """The page as one HTML string, from the records of findings (`Finding.record`) alone."""
     held = sum(finding["holds"] for finding in findings)
     checks = sum(len(finding["checks"]) for finding in findings)
@@ -30,8 +71,9 @@ def render_theory(findings: Sequence[Record], command: str) -> str:
         )
     )
     sections = [Section("Theory beside measurement", (cards,)), *map(_section, findings)]
-    again = Section("To make this page again", (Command(command),))
-    return render_page("rankwise theory", [*sections, again], subtitle=plural(len(findings), "finding"))
+    if command:
+        sections.append(Section("To make this page again", (Command(command),)))
+    return render_page("rankwise theory", sections, subtitle=plural(len(findings), "finding"))
 
 
 def _section(finding: Record) -> Section:
@@ -40,54 +82,84 @@ def _section(finding: Record) -> Section:
     figures = [_figure(panel) for panel in finding["panels"]]
     blocks: list[Block] = [
         Text(finding["statement"]), Text(kind, "quiet"), Text(verdict, "good" if finding["holds"] else "caution"),
-        _table(finding), *(Pair(figures[k : k + 2]) for k in range(0, len(figures), 2)),
+        _table(finding), *(Text(note, "quiet") for note in finding["notes"]),
+        *([Pair(figures)] if figures else []),
     ]  # fmt: skip
     return Section(finding["name"].replace("_", " "), blocks)
 
 
 def _table(finding: Record) -> Table:
     rows = [
-        (c["label"], significant(c["measured"]), c["relation"], significant(c["proved"]), f"{c['tolerance']:.1g}",
-         "holds" if c["holds"] else "does not hold")
+        (c["label"], significant(c["measured"]), RELATIONS[c["relation"]], significant(c["proved"]),
+         significant(c["tolerance"]), "holds" if c["holds"] else "does not hold")
         for c in finding["checks"]
     ]  # fmt: skip
-    return Table("Measured beside proved", ("", "measured", "", "proved", "tolerance", ""), rows)
+    given = "proved" if finding["kind"] == "theorem" else "expected"
+    return Table(f"Measured beside {given}", ("", "measured", "", given, "tolerance", ""), rows, whole=True)
 
 
 def _figure(panel: Record) -> Figure:
     spec = _chart(panel) if "z" in panel else _curves(panel)
-    return Figure(panel["title"], spec, "", f"{panel['title']}: {panel['y']} against {panel['x']}.")
+    words = f"{panel['title']}: {panel['y']} against {panel['x']}."
+    return Figure(panel["title"], spec, "", words, height=HEIGHT + LINE * _legend_lines(spec))
 
 
 def _curves(panel: Record) -> dict[str, Any]:
-    """Curves in the colour of what they measure; predictions dashed in the same one."""
-    names = list(dict.fromkeys(curve["label"].removesuffix(PREDICTED) for curve in panel["curves"]))
-    data = []
-    for curve in panel["curves"]:
-        colour = COLOURS[names.index(curve["label"].removesuffix(PREDICTED)) % len(COLOURS)]
-        points = curve["style"] == "points"
+    """Curves in the color of what they measure; predictions dashed and bounds dotted in the same one."""
+    labels = [curve["label"] for curve in panel["curves"]]
+    names = list(dict.fromkeys(map(_name, labels)))
+    data, roles = [], {}
+    for k, curve in enumerate(panel["curves"]):
+        label, name = curve["label"], _name(curve["label"])
+        color, dash = COLORS[names.index(name) % len(COLORS)], DASHES.get(curve["style"], "solid")
+        twin = name != label and name in labels
+        if twin:
+            roles[label[len(name) + 2 : -1]] = dash
         data.append({
-            "type": "scatter", "x": curve["x"], "y": curve["y"], "name": plain(curve["label"]),
-            "mode": "markers" if points else "lines", "showlegend": bool(curve["label"]),
-            "marker": {"color": colour, "size": 6},
-            "line": {"color": colour, "width": 2, "dash": "dash" if curve["style"] == "dashed" else "solid"},
+            "type": "scatter", "x": curve["x"], "y": curve["y"], "name": plain(label),
+            "mode": "markers" if curve["style"] == "points" else "lines",
+            "showlegend": bool(label) and not twin and label not in labels[:k],
+            "legendgroup": plain(name), "marker": {"color": color, "size": 6},
+            "line": {"color": color, "width": 2, "dash": dash},
         })  # fmt: skip
-    axes = {
-        f"{name}axis": {"title": axis_title(plain(panel[name])), "type": "log" if name in panel["log"] else "linear"}
-        for name in "xy"
-    }
-    return {"data": data, "layout": layout(**axes, margin=UNDER_LEGEND)}
+    axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), **_scale(name in panel["log"])} for name in "xy"}
+    return {"data": data + [_entry(*role) for role in roles.items()], "layout": layout(**axes, legend=LEGEND)}
+
+
+def _name(label: str) -> str:
+    """The label without what the curve is to the measured one of that name."""
+    for role in ROLES:
+        label = label.removesuffix(role)
+    return label
+
+
+def _entry(role: str, dash: str) -> dict[str, Any]:
+    """An entry of the legend, in no one's color, without a curve."""
+    line = {"color": MUTED, "width": 2, "dash": dash}
+    return {"type": "scatter", "x": [None], "y": [None], "name": role, "mode": "lines", "line": line}
+
+
+def _scale(logarithmic: bool) -> dict[str, Any]:
+    return {"type": "log", "exponentformat": "power"} if logarithmic else {"type": "linear"}
+
+
+def _legend_lines(spec: Mapping[str, Any]) -> int:
+    """How many lines of the legend to make room for: its columns are as wide as the longest name."""
+    shown = [trace["name"] for trace in spec["data"] if trace["type"] == "scatter" and trace.get("showlegend", True)]
+    columns = max(LETTERS // (SAMPLE + max(map(len, shown), default=0)), 1)
+    return -(-len(shown) // columns)
 
 
 def _chart(panel: Record) -> dict[str, Any]:
-    shown, ends = panel["z"], panel["limits"]
+    """A map; on a logarithmic scale its bar names powers of ten."""
+    z, ends, bar = panel["z"], panel["limits"], {"title": {"text": plain(panel["z_label"]), "side": "right"}}
     if panel["log"]:
-        shown = [[math.log10(v) if v is not None and v > 0 else None for v in row] for row in shown]
+        z = [[math.log10(v) if v is not None and v > 0 else None for v in row] for row in z]
         ends = ends and [math.log10(v) for v in ends]
-    label = f"log10 {panel['z_label']}" if panel["log"] else panel["z_label"]
+        bar |= {"tickprefix": "10<sup>", "ticksuffix": "</sup>", "dtick": 1}
     data = {
-        "type": "heatmap", "z": shown, "x": [f"{v:g}" for v in panel["x_values"]],
-        "y": [f"{v:g}" for v in panel["y_values"]], "colorscale": "Viridis", "colorbar": {"title": plain(label)},
+        "type": "heatmap", "z": z, "x": [f"{v:g}" for v in panel["x_values"]],
+        "y": [f"{v:g}" for v in panel["y_values"]], "colorscale": "Viridis", "colorbar": bar,
         "zmin": ends and ends[0], "zmax": ends and ends[1],
     }  # fmt: skip
     axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), "type": "category"} for name in "xy"}

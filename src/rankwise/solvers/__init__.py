@@ -14,6 +14,7 @@ from rankwise.solvers.log_det import LogDet
 from rankwise.solvers.nuclear_norm import NuclearNorm
 from rankwise.solvers.principal_component_pursuit import PrincipalComponentPursuit
 from rankwise.solvers.r2rils import R2RILS
+from rankwise.solvers.ratio_continuation import RatioContinuation
 from rankwise.solvers.riemannian import RiemannianCG
 from rankwise.solvers.robust_greedy import RobustGreedy
 from rankwise.solvers.scaled_gradient import ScaledGD
@@ -40,6 +41,7 @@ SOLVERS: dict[str, type[Solver]] = {
     "principal_component_pursuit": PrincipalComponentPursuit,
     "robust_greedy": RobustGreedy,
     "amplitude_flow": AmplitudeFlow,
+    "ratio_continuation": RatioContinuation,
 }
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "LogDet",
     "NuclearNorm",
     "PrincipalComponentPursuit",
+    "RatioContinuation",
     "RiemannianCG",
     "RobustGreedy",
     "ScaledGD",

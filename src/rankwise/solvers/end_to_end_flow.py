@@ -23,7 +23,8 @@ class EndToEndFlow(Flow):
     `Symmetric(start)`; `Full(start)` for depth infinity) begins with under the same key.
 
     Exact for balanced layers only. W itself is the variable, so singular values below machine epsilon times
-    the largest are lost: from very small starts follow `GradientFlow`, whose layers are N-th roots in size.
+    the largest are lost: from very small starts follow `GradientFlow`, whose layers are N-th roots in size. (At depth
+    infinity they count as 0, and W keeps the row and column spaces of a start of lower rank.)
 
     Raises:
         ValueError: if depth is not an integer of at least 1 or infinity, symmetric is asked for at another depth than

@@ -164,7 +164,10 @@ class LogDet(Solver):
     def _enter(self, problem: Problem, state: Stage, matrix: LowRank) -> LowRank:
         """The matrix with the directions appended whose drive exceeds the ridge, at the sizes their drives suggest."""
         surplus = 0 if self._most(problem) == self.max_rank else SURPLUS
-        ridge, room = state.level * state.top, min(self._most(problem) + surplus - matrix.rank, ENTRIES)
+        ridge, room = (
+            state.level * state.top,
+            min(min(self._most(problem) + surplus, *problem.shape) - matrix.rank, ENTRIES),
+        )
         if room <= 0:
             return matrix
         u, s, v = leading_triples(problem, problem.residual(matrix), room)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rankwise.theory.finding import Chart, Check, Curve, Finding, Panel
-from rankwise.theory.predictions import TRACK, Predictions, half_times, neighbours, predict, takeoff_times
+from rankwise.theory.predictions import TRACK, Predictions, neighbors, predict
 from rankwise.theory.proved.acceleration import acceleration
 from rankwise.theory.proved.adam import adam_preconditioner
 from rankwise.theory.proved.commuting import commuting
@@ -23,6 +23,7 @@ from rankwise.theory.proved.ratio_map import ratio_map
 from rankwise.theory.proved.schatten import schatten_not_minimal
 from rankwise.theory.proved.toy_modes import mode_time, mode_value, toy_modes
 from rankwise.theory.proved.unbounded_norm import unbounded_norm, unbounded_norm_steps
+from rankwise.theory.takeoff import half_times, takeoff_times
 
 RESULTS_PROVED: dict[str, Callable[..., Finding]] = {
     "minimum_frobenius": minimum_frobenius,
@@ -77,7 +78,7 @@ __all__ = [
     "minimum_frobenius",
     "mode_time",
     "mode_value",
-    "neighbours",
+    "neighbors",
     "observation_components",
     "one_measurement",
     "preconditioning",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Relation = Literal["=", "<=", ">="]
 Kind = Literal["theorem", "conjecture", "measurement"]
+# What a curve can be to the measured one of the same name.
+ROLES = ("predicted", "bound")
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,34 @@ class Check:
         return bool(np.isfinite(self.measured) and off <= self.slack)
 
     def __str__(self) -> str:
-        within = f" (within {self.tolerance:.1g})" if self.tolerance else ""
+        within = f" (within {self.tolerance:.2g})" if self.tolerance else ""
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return f"{self.label}: {self.measured:.6g} {self.relation} {self.proved:.6g}{within}: {verdict}"
 
 
+def name_of(label: str) -> str:
+    """A curve's label without " (predicted)" or " (bound)" at its end."""
+    for role in ROLES:
+        label = label.removesuffix(f" ({role})")
+    return label
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """y against x: measured curves are solid, predicted ones dashed, single measurements points."""
+    """y against x: measured curves are solid, predicted ones dashed, bounds dotted, single measurements points.
+
+    A label that ends in " (predicted)" or " (bound)" belongs to the curve of the name before it and has its color.
+    """
 
     label: str
     x: Any
     y: Any
-    style: Literal["line", "dashed", "points"] = "line"
+    style: Literal["line", "dashed", "dotted", "points"] = "line"
+
+    @property
+    def name(self) -> str:
+        """The label without what it is to the curve of that name."""
+        return name_of(self.label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +87,9 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """One map: values z of shape (len(y), len(x)) over two settings, coloured on a logarithmic scale if `log`.
+    """One map: values z of shape (len(y), len(x)) over two settings, colored on a logarithmic scale if `log`.
 
-    limits: the values at the ends of the colour scale, so that maps can be compared; None takes those of z.
+    limits: the values at the ends of the color scale, so that maps can be compared; None takes those of z.
     """
 
     title: str
@@ -92,7 +109,8 @@ class Finding:
 
     name: as in `RESULTS_PROVED`. statement: what is claimed, in one sentence. source: keys of the bibliography,
     with theorem or equation. checks: the numbers. panels: what `figure` draws. details: whatever else a reader may
-    want to compute with (solutions, instances), by name.
+    want to compute with (solutions, instances), by name. notes: sentences to read beside the checks: what was assumed
+    and does not hold, or numbers that nothing is claimed of.
     """
 
     name: str
@@ -102,6 +120,7 @@ class Finding:
     panels: tuple[Panel | Chart, ...] = ()
     kind: Kind = "theorem"
     details: Any = None
+    notes: tuple[str, ...] = ()
 
     @property
     def measured(self) -> np.ndarray:
@@ -124,9 +143,9 @@ class Finding:
         return bool(self.checks) and all(check.holds for check in self.checks)
 
     def table(self) -> str:
-        """One line for the statement and one per check."""
+        """One line for the statement, one per check and one per note."""
         lines = [f"{self.name} ({self.kind}; {self.source}): {'holds' if self.holds else 'DOES NOT HOLD'}"]
-        return "\n".join([*lines, f"  {self.statement}", *(f"  {check}" for check in self.checks)])
+        return "\n".join([*lines, *(f"  {line}" for line in (self.statement, *self.checks, *self.notes))])
 
     def figure(self) -> Figure:
         """The panels as a Matplotlib figure.
@@ -142,7 +161,8 @@ class Finding:
         """All of it but the details as plain numbers, words, lists and dictionaries: what a page is drawn from."""
         checks = [{**asdict(check), "holds": check.holds} for check in self.checks]
         words = {"name": self.name, "statement": self.statement, "source": self.source, "kind": self.kind}
-        return {**words, "holds": self.holds, "checks": checks, "panels": [_plain(asdict(p)) for p in self.panels]}
+        panels = [_plain(asdict(p)) for p in self.panels]
+        return {**words, "holds": self.holds, "checks": checks, "notes": list(self.notes), "panels": panels}
 
     def __repr__(self) -> str:
         kept = sum(check.holds for check in self.checks)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rankwise.dynamics import check_depth
 from rankwise.factorizations import Deep, Symmetric
-from rankwise.problems import Problem
+from rankwise.problems import Problem, Squared
 from rankwise.solution import Solution
 from rankwise.solvers import EndToEndFlow, GradientDescent, GradientFlow, Solver, SpectralFlow
 from rankwise.theory.finding import Check, Curve, Finding, Panel
+from rankwise.theory.takeoff import half_times, stays_semidefinite, takeoff_times
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +30,10 @@ TRACKED: tuple[tuple[tuple[str, ...], Literal["", "y"]], ...] = (
 )
 # Speeds below this share of the largest are not compared: there rounding speaks.
 NEGLIGIBLE = 1e-6
+# A speed that changes by more than this share from a checkpoint to the next is not resolved by them.
+RESOLVED = 0.1
+# Layers count as balanced up to this share of their own size.
+BALANCED = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +42,26 @@ class Predictions:
 
     times: (k,) where speeds were compared; measured, predicted: speeds of the leading modes there, (k, r).
     relative_error: |predicted - measured| / |measured|, (k, r), NaN where the speed is negligible.
+    sampling_error: half of what the speed changes from one checkpoint to the next, as a share of it, (k, r): what
+    finite differences and finite steps may be wrong by (an upper estimate for flows). Where it exceeds 0.1 the speed is
+    not resolved, and no error of the theory is read from it.
+    imbalance: max_j |W_(j+1)^T W_(j+1) - W_j W_j^T|_F at every checkpoint, as a share of |sigma^(2/N)|, the size of
+    W_j W_j^T in balanced layers; 0 for flows of the product, NaN if `balancedness` was not tracked. The theorem
+    assumes 0.
     takeoff_measured: (r,) times at which a mode first exceeds half of its last value, NaN if it never does.
     takeoff_predicted, half_predicted: what the gradient at W = 0 predicts (`takeoff_times`, `half_times`), in the order
-    of its singular values; NaN unless the run begins at a scale between 0 and 1. Only modes that the start can reach
-    rise: from multiples of the identity, or as Z Z^T, none along which -grad l(0) is negative.
+    of its singular values; NaN unless the run begins at a scale between 0 and 1 (half_predicted: or with another misfit
+    than squares). Where the start and the gradient are
+    symmetric and W stays positive semidefinite (Z Z^T, multiples of the identity), the order is that of the eigenvalues
+    of -grad l(0), and modes that are not positive take off at infinity.
     all_times, singular_values, and what else was tracked in `curves`: at every checkpoint.
     """
 
     times: np.ndarray
     measured: np.ndarray
     predicted: np.ndarray
+    sampling_error: np.ndarray
+    imbalance: np.ndarray
     takeoff_measured: np.ndarray
     takeoff_predicted: np.ndarray
     half_predicted: np.ndarray
@@ -63,21 +77,50 @@ class Predictions:
         return np.where(seen, np.abs(self.predicted - self.measured) / np.where(seen, size, 1.0), np.nan)
 
     @property
+    def resolved(self) -> np.ndarray:
+        """Where a speed is not negligible and its sampling error is at most 0.1, (k, r)."""
+        return np.isfinite(self.relative_error) & (self.sampling_error <= RESOLVED)
+
+    @property
     def median_error(self) -> float:
-        """The median of the relative errors over times and modes."""
-        return float(np.nanmedian(self.relative_error))
+        """The median of the relative errors over all speeds that the checkpoints resolve; NaN if they resolve none."""
+        return _median(self.relative_error[self.resolved])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before blaming the theory: speeds that are not resolved, and layers that are not balanced."""
+        compared = np.isfinite(self.relative_error)
+        missed = compared & ~self.resolved
+        worst = float(np.max(self.imbalance))
+        notes = []
+        if missed.any():
+            notes.append(
+                f"{missed.sum()} of {compared.sum()} speeds are not resolved, since they change by more than a tenth "
+                "from one checkpoint to the next, and are left out; their median relative error, "
+                f"{_median(self.relative_error[missed]):.1e}, may be that of sampling: take checkpoints closer "
+                "together, or smaller steps."
+            )
+        if math.isnan(worst):
+            notes.append("'balancedness' was not tracked: whether the layers are balanced, as assumed, is not known.")
+        elif worst > BALANCED:
+            notes.append(
+                "The layers are not balanced, as the theorem assumes: they are off by "
+                f"{self.imbalance[0]:.2g} of their size at the start, {worst:.2g} at most, {self.imbalance[-1]:.2g} at "
+                "the end; an error of that order is no failure of the theorem."
+            )
+        return tuple(notes)
 
     def table(self) -> str:
-        """One line per mode: median and largest relative error of the speed, and both take-off times."""
+        """One line per mode (errors of its resolved speeds, and take-off times), the check of `finding`, the notes."""
         lines = ["mode  median error  90 % below  take-off  predicted  half height"]
         for r, column in enumerate(self.relative_error.T):
-            kept = column[np.isfinite(column)]
+            kept = column[self.resolved[:, r]]
             middle, most = (np.median(kept), np.quantile(kept, 0.9)) if kept.size else (math.nan, math.nan)
             lines.append(
                 f"{r + 1:4}  {middle:12.2e}  {most:10.2e}  {self.takeoff_measured[r]:8.4g}"
                 f"  {self.takeoff_predicted[r]:9.4g}  {self.half_predicted[r]:11.4g}"
             )
-        return "\n".join([*lines, f"median relative error of all speeds: {self.median_error:.2e}"])
+        return "\n".join([*lines, *map(str, self.finding().checks), *self.notes])
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -98,24 +141,29 @@ class Predictions:
             )
         ]
         more = [
-            Panel(" and ".join(names), "time", "", tuple(Curve(n, self.all_times, self.curves[n]) for n in names), log)
+            Panel(_title(names), "time", "", tuple(Curve(n, self.all_times, self.curves[n]) for n in names), log)
             for names, log in TRACKED
             if all(name in self.curves for name in names)
         ]
         return (
-            Panel("singular values and predicted take-offs", "time", "singular value", (*rising, *marks)),
-            Panel("speeds", "time", "d(singular value)/dt", tuple(speeds)),
+            Panel("Singular values and predicted take-offs", "time", "singular value", (*rising, *marks)),
+            Panel("Speeds", "time", "d(singular value)/dt", tuple(speeds)),
             *more,
         )
 
     def finding(self, name: str = "predictions", tolerance: float = 0.01) -> Finding:
-        """The same as a `Finding`, for the page: `rankwise.report.render_theory([found.finding().record()], command)`.
+        """The same as a `Finding` (for the page: `rankwise.report.write_theory`), with the notes.
 
-        One check: the median relative error of the predicted speeds is at most the tolerance.
+        One check: the median relative error of the predicted speeds, as far as resolved, is at most the tolerance.
         """
         check = Check("median relative error of the predicted speeds", self.median_error, 0.0, "<=", tolerance)
         statement = "Singular values move with speed -N sigma^(2-2/N) <grad l(W), u v^T>."
-        return Finding(name, statement, "arora2019implicit, theorem 3", (check,), self.panels, "measurement", self)
+        source = "arora2019implicit, theorem 3"
+        return Finding(name, statement, source, (check,), self.panels, "measurement", self, self.notes)
+
+    def record(self) -> dict[str, Any]:
+        """That of `finding`: what a page is drawn from."""
+        return self.finding().record()
 
     def figure(self) -> Figure:
         """The panels as a Matplotlib figure.
@@ -133,7 +181,8 @@ def predict(problem: Problem, solver: Solver, solution: Solution, modes: int = 6
 
     The run must have tracked `singular_values` and, if it has layers, `singular_speeds` (a flow of the product:
     `matrix` instead); all of `TRACK` for every panel. Speeds are measured by central differences at the checkpoints
-    whose neighbours are nearest: `neighbours` makes such checkpoints out of a few steps.
+    whose neighbors are nearest: `neighbors` makes such checkpoints out of a few steps. How far this resolves them,
+    and how balanced the layers are (if `balancedness` was tracked), stands in the result and its `notes`.
 
     Raises:
         ValueError: if the solver follows no gradient flow (only "gradient_descent" does, not an optimizer that
@@ -148,86 +197,40 @@ def predict(problem: Problem, solver: Solver, solution: Solution, modes: int = 6
     times = flow_times(solver, solution)
     sigma = history["singular_values"][:, :modes]
     predicted = tied * (history["singular_speeds"] if solver.layered else _speeds(problem, history["matrix"], depth))
-    centres = _centres(times)
+    centers = _centers(times)
     scale = sigma[0, 0]
     modes = sigma.shape[1]
     waits = solution.history.steps[0] == 0 and 0 < scale < 1  # else no plateau lies ahead to be timed
+    semidefinite = stays_semidefinite(problem, solver)
+    squares = isinstance(problem.misfit, Squared)
     takeoff, half = (
-        f(problem, depth, scale, tied)[:modes] if waits else np.full(modes, math.nan)
-        for f in (takeoff_times, half_times)
+        f(problem, depth, scale, tied, semidefinite)[:modes] if known else np.full(modes, math.nan)
+        for f, known in ((takeoff_times, waits), (half_times, waits and squares))
     )
     curves = {name: history[name] for name in TRACK[2:] if name in history}
+    back, ahead, measured = _differences(times, sigma, centers)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sampling = np.abs(ahead - back) / 2 / np.abs(measured)
     return Predictions(
-        times[centres], _central(times, sigma, centres), predicted[centres, :modes], _takeoffs(times, sigma),
-        takeoff, half, times, sigma, curves,
+        times[centers], measured, predicted[centers, :modes], sampling, _imbalance(solver, solution, depth),
+        _takeoffs(times, sigma), takeoff, half, times, sigma, curves,
     )  # fmt: skip
 
 
-def neighbours(steps: Sequence[int], last: int) -> list[int]:
+def neighbors(steps: Sequence[int], last: int) -> list[int]:
     """The steps and those just before and after each, for speeds by central differences; all within 0..last."""
     return sorted({k for step in steps for k in (step - 1, step, step + 1) if 0 <= k <= last})
 
 
-def takeoff_times(problem: Problem, depth: float, scale: float, tied: float = 1.0) -> np.ndarray:
-    """When each mode leaves a balanced start of a small scale s, shape (min(d1, d2),), in gradient flow's time.
-
-    With mu_r the singular values of grad l(0): log(1 / s) / (2 mu_r) at depth 2, s^(-(N-2)/N) / ((N-2) mu_r) at depth
-    N >= 3, infinite where mu_r = 0; NaN at depth 1, where nothing waits. To leading order in s -> 0, for the first
-    mode; for later ones as far as the first leave their drive unchanged. tied = 2 for Z Z^T, which moves twice as
-    fast.
-
-    Raises:
-        ValueError: if the scale is not between 0 and 1, or the depth no integer of at least 1 or infinity.
-
-    Source: Arora et al. 2019 (`arora2019implicit`), theorem 3, integrated at the gradient of W = 0.
-    """
-    check_depth(depth)
-    if not 0 < scale < 1:
-        raise ValueError(f"scale must lie strictly between 0 and 1, not {scale}")
-    mu = tied * np.linalg.svdvals(_first_gradient(problem))
-    with np.errstate(divide="ignore"):
-        if depth == 1:
-            return np.full_like(mu, math.nan)
-        if depth == 2:
-            return math.log(1 / scale) / (2 * mu)
-        if depth == math.inf:
-            return 1 / (scale * mu)
-        return scale ** (-(depth - 2) / depth) / ((depth - 2) * mu)
-
-
-def half_times(problem: Problem, depth: float, scale: float, tied: float = 1.0) -> np.ndarray:
-    """When each mode alone would reach half of its height, shape (min(d1, d2),): `takeoff_times` with saturation.
-
-    Along sigma u v^T, the r-th singular pair of -grad l(0), the loss has slope mu - c sigma with c = scale * sum_i
-    <A_i, u v^T>^2; so sigma' = N sigma^(2-2/N) (mu - c sigma), integrated from s to mu / (2 c).
-
-    Raises:
-        ValueError: if the scale is not between 0 and 1, or the depth no integer of at least 1 or infinity.
-
-    Source: Gissin, Shalev-Shwartz, Daniely 2020 (`gissin2020implicit`), the toy model, at the gradient of W = 0.
-    """
-    check_depth(depth)
-    if not 0 < scale < 1:
-        raise ValueError(f"scale must lie strictly between 0 and 1, not {scale}")
-    left, mu, right = np.linalg.svd(-_first_gradient(problem), full_matrices=False)
-    pairs = [problem.measure(np.outer(u, v)) for u, v in zip(left.T, right, strict=True)]
-    curvature = float(problem.scale) * np.array([float(np.sum(np.asarray(image) ** 2)) for image in pairs])
-    return np.array([_half_time(m, c, depth, scale) / tied for m, c in zip(mu, curvature, strict=True)])
-
-
-def _half_time(mu: float, curvature: float, depth: float, scale: float) -> float:
-    """The integral of 1 / (N sigma^(2-2/N) (mu - c sigma)) from the start to half height, in log sigma."""
-    from scipy.integrate import quad
-
-    if mu <= 0 or curvature <= 0 or scale >= mu / (2 * curvature):
-        return math.nan
-    power, factor = (1.0, 1.0) if depth == math.inf else (1 - 2 / depth, depth)
-    ends = math.log(scale), math.log(mu / (2 * curvature))
-    return quad(lambda x: math.exp(-power * x) / (factor * (mu - curvature * math.exp(x))), *ends, limit=200)[0]
-
-
-def _first_gradient(problem: Problem) -> np.ndarray:
-    return np.asarray(problem.gradient(np.zeros(problem.shape, problem.dtype)))
+def _imbalance(solver: Solver, solution: Solution, depth: float) -> np.ndarray:
+    """`balancedness` as a share of |sigma^(2/N)|, the size of W_j W_j^T in balanced layers, at every checkpoint."""
+    history = solution.history
+    if not solver.layered or depth == 1:
+        return np.zeros(len(history.steps))
+    if "balancedness" not in history:
+        return np.full(len(history.steps), math.nan)
+    size = np.linalg.norm(history["singular_values"] ** (2 / depth), axis=1)
+    return history["balancedness"] / np.maximum(size, np.finfo(float).tiny)
 
 
 def flow_times(solver: Solver, solution: Solution) -> np.ndarray:
@@ -252,29 +255,38 @@ def _depth(solver: Solver) -> tuple[float, float]:
     return solver.depth, 2.0 if isinstance(solver, EndToEndFlow) and solver.symmetric else 1.0
 
 
+def _title(names: Sequence[str]) -> str:
+    words = " and ".join(names).replace("_", " ")
+    return words[0].upper() + words[1:]
+
+
 def _speeds(problem: Problem, matrices: np.ndarray, depth: float) -> np.ndarray:
     from rankwise.dynamics import singular_speeds
 
     return np.stack([singular_speeds(w, np.asarray(problem.gradient(w)), depth) for w in matrices])
 
 
-def _centres(times: np.ndarray) -> np.ndarray:
-    """The checkpoints with neighbours on both sides within twice the smallest distance of any two."""
+def _centers(times: np.ndarray) -> np.ndarray:
+    """The checkpoints with neighbors on both sides within twice the smallest distance of any two."""
     gaps = np.diff(times)
     if len(gaps) < 2:
-        raise ValueError("speeds need at least three checkpoints: see neighbours(steps, last)")
+        raise ValueError("speeds need at least three checkpoints: see neighbors(steps, last)")
     near = gaps <= 2 * gaps.min()
-    centres = np.nonzero(near[:-1] & near[1:])[0] + 1
-    if not centres.size:
-        raise ValueError("no three checkpoints lie close together: see neighbours(steps, last)")
-    return centres
+    centers = np.nonzero(near[:-1] & near[1:])[0] + 1
+    if not centers.size:
+        raise ValueError("no three checkpoints lie close together: see neighbors(steps, last)")
+    return centers
 
 
-def _central(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Three-point derivatives, exact for parabolas, on any spacing."""
+def _differences(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slopes to either neighbour, and three-point derivatives, exact for parabolas, on any spacing."""
     before, after = (times[at] - times[at - 1])[:, None], (times[at + 1] - times[at])[:, None]
     back, ahead = (values[at] - values[at - 1]) / before, (values[at + 1] - values[at]) / after
-    return (after * back + before * ahead) / (before + after)
+    return back, ahead, (after * back + before * ahead) / (before + after)
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if values.size else math.nan
 
 
 def _takeoffs(times: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -229,9 +229,9 @@ def _panels_of_acceleration(
             shown = best[: np.argmax(best < fraction / 10) or None]
             lines.append(Curve(name, np.arange(1, shown.size + 1), shown))
         panels.append(
-            Panel(f"p = {p}, at the best rates", "step", "excess loss (share of the start's)", tuple(lines), "xy")
+            Panel(f"p = {p}, at the best rates", "step", "excess loss, share of the first", tuple(lines), "xy")
         )
     gains = [Curve(name, depths, values, "points" if name == CLOSE else "line") for name, values in speed.items()]
     if CLOSE in speed:
         gains.append(Curve(f"{CLOSE} (predicted)", depths, local, "dashed"))
-    return (*panels, Panel("Speed-up over gradient descent", "depth", "ratio of the steps", tuple(gains)))
+    return (*panels, Panel("Speed-up over gradient descent", "depth", "steps of depth 1 / steps", tuple(gains)))

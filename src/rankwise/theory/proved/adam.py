@@ -128,6 +128,7 @@ def adam_preconditioner(
         _panels(alike),
         "measurement",
         alike,
+        tuple(_note(name, run) for name, run in alike.items()),
     )
 
 
@@ -215,13 +216,32 @@ def _checks(alike: dict[str, Likeness], deep: str) -> list[Check]:
     return [*checks, Check(f"{deep}: the same cosines at the end", last, plain, "<=")]
 
 
+def _note(name: str, run: Likeness) -> str:
+    """The numbers of a run at its first step, in the median over all that were compared, and at the last."""
+    said = [
+        f"{words} {', '.join(f'{value:.2f}' for value in (each[0], np.median(each), each[-1]))}"
+        for words, each in (
+            ("cosine with P_W g", run.preconditioned),
+            ("cosine with g", run.plain),
+            ("correlation of the log diagonals", run.diagonals),
+            ("largest cosine of a diagonal with P_W", run.share),
+            ("share of P_W g off the observed entries", run.unobserved),
+            ("the same of Adam's direction", run.adam_unobserved),
+        )
+    ]
+    return (
+        f"{name}, at the first step, in the median over {len(run.steps)} steps and at the last: {'; '.join(said)}; "
+        f"relative error at the last {run.error[-1]:.2g}."
+    )
+
+
 def _panels(alike: dict[str, Likeness]) -> tuple[Panel, ...]:
     drawn = (
-        ("preconditioned", "Adam's direction and $P_W g$", "cosine"),
-        ("plain", "Adam's direction and the gradient $g$", "cosine"),
+        ("preconditioned", "Adam's direction and P_W g", "cosine"),
+        ("plain", "Adam's direction and the gradient g", "cosine"),
         ("diagonals", "Logarithms of the two diagonals", "correlation"),
-        ("share", "How diagonal $P_W$ is", "largest cosine with a diagonal"),
-        ("unobserved", "$P_W g$ off the observed entries", "share of the squared norm"),
+        ("share", "How diagonal P_W is", "largest cosine with a diagonal"),
+        ("unobserved", "P_W g off the observed entries", "share of the squared norm"),
         ("error", "Where the run stands", "relative error"),
     )
     return tuple(

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rankwise.factorizations import Deep
+from rankwise.factorizations import Deep, Given
 from rankwise.loop import solve
 from rankwise.solution import Solution
 from rankwise.solvers import GradientFlow
+from rankwise.theory.commuting_flow import Commuting, draw_commuting, explicit_flow
 from rankwise.theory.finding import Check, Curve, Finding, Panel
-from rankwise.theory.proved.commuting import Commuting, draw_commuting, explicit_flow
-from rankwise.theory.proved.one_measurement import Aligned
 
 
 def commuting_instability(
@@ -30,8 +29,8 @@ def commuting_instability(
     The start is alpha (I + perturbation * S), S symmetric with zero diagonal in the common eigenbasis and |S|_F = 1.
     To first order each entry of Q^T W Q off the diagonal grows by exp(int rate dt) (`offdiagonal_rates`): while a
     small mode r waits beside a large one s, by about exp(sigma_s^(1-2/N) |g_r| t), g_r being its drive. At depth 2
-    that is how the mode itself grows; at depth >= 3 the wait is polynomially long in 1 / alpha and the growth
-    exponential in it, so rounding errors alone end the commuting trajectory at small alpha.
+    that is the square root of how the mode itself grows; at depth >= 3 the wait is polynomially long in 1 / alpha and
+    the growth exponential in it, so rounding errors alone end the commuting trajectory at small alpha.
 
     Raises:
         ValueError: as `commuting`, or if alpha or perturbation is not positive.
@@ -48,7 +47,7 @@ def commuting_instability(
         source="linearization of the end-to-end flow of arora2018optimization, theorem 1",
         checks=tuple(each.check() for each in swept),
         panels=(
-            Panel("Part of W off the common eigenbasis", "time / end", "share of the norm of W",
+            Panel("W off the common eigenbasis", "time / end", "share of the norm of W",
                   tuple(curve for each in swept for curve in each.curves()), log="xy"),
             _spectrum_panel(instance, swept[-1]),
         ),
@@ -126,8 +125,8 @@ def _perturbed(instance: Commuting, depth: int, alpha: float, size: float, seed:
     growth = np.exp(np.concatenate([np.zeros_like(middle[:1]), np.cumsum(middle, axis=0)]))
     noise = np.triu(np.random.default_rng(seed).standard_normal(rates.shape[1:]), 1)
     noise = size * (noise + noise.T) / np.linalg.norm(noise + noise.T)
-    values, vectors = np.linalg.eigh(alpha * (np.eye(len(noise)) + noise))
-    solver = GradientFlow(Deep(depth, Aligned(values, vectors, vectors)), times=times[::40], tolerance=1e-11)
+    start = Given(np.eye(len(noise)) + noise, alpha)
+    solver = GradientFlow(Deep(depth, start), times=times[::40], tolerance=1e-11)
     run = solve(instance.diagonal.problem, solver, track=["matrix"])
     return Perturbed(depth, alpha, run, explicit[::40], alpha * (noise * growth)[::40])
 
@@ -136,7 +135,7 @@ def _spectrum_panel(instance: Commuting, perturbed: Perturbed) -> Panel:
     order = np.arange(1, len(instance.basis) + 1)
     ended = np.linalg.svd(np.asarray(perturbed.run.matrix), compute_uv=False)
     return Panel(
-        f"Singular values at the end, depth {perturbed.depth}", "r", "singular value",
+        f"At the end, depth {perturbed.depth}", "position", "singular value",
         (
             Curve("perturbed start", order, ended, "points"),
             Curve("commuting start (predicted)", order, np.sort(perturbed.explicit[-1])[::-1], "dashed"),

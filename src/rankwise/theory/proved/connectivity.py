@@ -20,6 +20,7 @@ from rankwise.spectrum import numerical_rank
 from rankwise.theory.finding import Check, Curve, Finding, Panel
 
 TIMES = np.concatenate([[0.0], np.geomspace(0.1, 3e4, 80)])
+VARIANCE = "variance of an entry of the layers"
 # Rounding of sums of a few numbers of order 1.
 ROUNDING = 1e-12
 
@@ -104,18 +105,17 @@ def connected_masks(
         Check(f"15 of 16: median rank learned at variance {variances[0]:g}", float(np.median(main[0])), 4.0),
         Check(f"15 of 16: largest rank learned at variance {variances[-1]:g}", float(main[-1].max()), 3.0),
     )
-    logs = np.log10(variances)
-    counts = [Curve(name, logs, (rank == 3).sum(axis=1)) for name, rank in ranks.items()]
-    largest = [Curve(f"{name}, worst mask", logs, share.max(axis=1)) for name, share in shares.items()]
-    middle = [Curve(f"{name}, median", logs, np.median(share, axis=1), "points") for name, share in shares.items()]
+    counts = [Curve(name, variances, (rank == 3).sum(axis=1)) for name, rank in ranks.items()]
+    largest = [Curve(f"{name}, worst mask", variances, share.max(axis=1)) for name, share in shares.items()]
+    middle = [Curve(f"{name}, median", variances, np.median(share, axis=1)) for name, share in shares.items()]
     return Finding(
         "connected_masks",
         "with 15 of 16 entries of a 4 x 4 matrix of rank 3 the learned rank falls from 4 to 3 as the start shrinks",
         "bai2024connectivity, figure 3",
         checks,
         (
-            Panel("15 of 16 observed: rank 3 learned", "log10 of the variance", "masks of 16", tuple(counts)),
-            Panel("15 of 16 observed", "log10 of the variance", "sigma_4 / sigma_1", (*largest, *middle), "y"),
+            Panel("15 of 16 observed: rank 3 learned", VARIANCE, "masks of 16", tuple(counts), "x"),
+            Panel("15 of 16 observed: what is left", VARIANCE, "σ₄ / σ₁", (*largest, *middle), "xy"),
         ),
         kind="measurement",
         details=shares,
@@ -170,14 +170,14 @@ def disconnected_masks(
         "bai2024connectivity, figure 4",
         checks,
         (
-            Panel("2 + 1 blocks observed: nuclear norm", "log10 of the variance", "excess over the least",
-                  (Curve("worst mask", np.log10(variances), excess.max(axis=1)),
-                   Curve("median mask", np.log10(variances), np.median(excess, axis=1))), "y"),
-            Panel("2 + 1 blocks observed: hidden entries", "predicted from the start", "learned",
-                  (Curve(f"entries at variance {variances[-1]:g}", told, measured, "points"),
-                   Curve(f"entries at variance {variances[-1]:g} (predicted)", ends, ends, "dashed"))),
+            Panel("2 + 1 blocks: nuclear norm", VARIANCE, "excess, share of the least",
+                  (Curve("worst mask", variances, excess.max(axis=1)),
+                   Curve("median mask", variances, np.median(excess, axis=1))), "xy"),
+            Panel(f"2 + 1 blocks: hidden entries, variance {variances[-1]:g}", "predicted from the start", "learned",
+                  (Curve("learned", told, measured, "points"),
+                   Curve("learned (predicted)", ends, ends, "dashed"))),
         ),
-        kind="theorem",
+        kind="measurement",
         details={"variances": np.asarray(variances), "excess": excess, "measured": hidden, "predicted": predicted},
     )  # fmt: skip
 

@@ -154,7 +154,7 @@ def counterexample_scaling(
             Curve(f"depth {depth}", s, second, "points"),
             Curve(f"depth {depth} (predicted)", s, shown, "dashed"),
         ]
-    panel = Panel("second singular value", "scale of the start", "sigma_2", tuple(curves), "xy")
+    panel = Panel("Second singular value", "scale of the start", "σ₂", tuple(curves), "xy")
     return Finding(
         "counterexample_scaling",
         "the second singular value falls as a weak power of the scale at depth 2, in proportion to it at depth >= 3",
@@ -178,7 +178,7 @@ def scaling_prediction(R: float, depth: int, scales: Any) -> tuple[float, np.nda
 
 def _table(R: float, depth: int, scales: Sequence[float], tolerance: float) -> np.ndarray:
     solutions, distances, seconds = small_starts(R, depth, scales, tolerance)
-    norms = [np.linalg.norm(np.asarray(solution.matrix), "nuc") for solution in solutions]
+    norms = [float(np.linalg.norm(np.asarray(solution.matrix), "nuc")) for solution in solutions]
     return np.column_stack([scales, distances, seconds, norms])
 
 
@@ -232,12 +232,12 @@ def _panels(R: float, tables: dict[int, np.ndarray]) -> tuple[Panel, ...]:
         return [Curve(f"depth {depth}", t[:, 0], t[:, column]) for depth, t in tables.items()]
 
     ends = next(iter(tables.values()))[[0, -1], 0]
-    levels = (("M_rank: 2 + 2 R^2 (predicted)", 2 + 2 * R**2), ("M_norm: 4 R (predicted)", 4 * R))
-    limits = [Curve(label, ends, [level, level], "dashed") for label, level in levels]
+    levels = (("M_rank: 2 + 2R²", 2 + 2 * R**2), ("M_norm: 4R", 4 * R))
+    limits = [Curve(label, ends, [level, level], "dotted") for label, level in levels]
     start = "scale of the start"
     return (
-        Panel("distance to the matrix of rank 1", start, "|W - M_rank|_F", tuple(curves(1)), "xy"),
-        Panel("nuclear norm learned", start, "|W|_*", (*curves(3), *limits), "x"),
+        Panel("Distance to the matrix of rank 1", start, "‖W − M_rank‖ (Frobenius)", tuple(curves(1)), "xy"),
+        Panel("Nuclear norm learned", start, "nuclear norm of W", (*curves(3), *limits), "x"),
     )
 
 
@@ -252,7 +252,7 @@ def _slopes_panel(R: float, tables: dict[int, np.ndarray]) -> Panel:
             Curve(f"depth {depth}", middle, slopes),
             Curve(f"depth {depth} (predicted)", middle, limit, "dashed"),
         ]
-    return Panel("local power of the scale", "scale of the start", "d log sigma_2 / d log s", tuple(curves), "x")
+    return Panel("Local power of the scale", "scale of the start", "d log σ₂ / d log s", tuple(curves), "x")
 
 
 def _descending(scales: Sequence[float]) -> None:

@@ -197,7 +197,7 @@ def _sensing(truth: Any, count: int, start: float, seed: int) -> tuple[Any, Any,
                   contradicted.matrix, nearest_interpolant(twice))
     )  # fmt: skip
     curves = (*_approach(problem, flows[0], "from 0"), *_approach(problem, flows[1], "from W0"))
-    panel = Panel("Sensing: distance to the limit", "time", "Frobenius norm of W − limit", curves, log="y")
+    panel = Panel("Sensing: distance to the limit", "time", "Frobenius distance", curves, log="y")
     return checks, [panel], {"sensing": problem, "sensed": descent.matrix}
 
 
@@ -218,14 +218,14 @@ def _entries_panel(problem: Completion, run: Solution, seen: np.ndarray) -> Pane
         name = f"({i}, {j}), {'observed' if seen[i, j] else 'hidden'}"
         curves.append(Curve(name, time, matrix[:, i, j], "points"))
         curves.append(Curve(f"{name} (predicted)", time, proved[:, i, j], "dashed"))
-    return Panel("Completion from zero: entries relax alone", "time", "entry", tuple(curves))
+    return Panel("Completion from 0: entries", "time", "entry", tuple(curves))
 
 
 def _error_panel(problem: Completion, truth: np.ndarray, hidden: np.ndarray, run: Solution, level: float) -> Panel:
     early = run.history["time"] <= 12 / problem.scale
     time, off = run.history["time"][early], run.history["matrix"][early] - truth
     return Panel(
-        "Completion from zero: error", "time", "mean square error",
+        "Completion from 0: error", "time", "mean square error",
         (
             Curve("observed entries", time, np.mean(off[:, ~hidden] ** 2, axis=1)),
             Curve("hidden entries", time, np.mean(off[:, hidden] ** 2, axis=1)),

@@ -51,7 +51,7 @@ def sharpness(problem: Problem, factorization: Factorization, params: Sequence[A
     Gradient descent cannot stay at a minimum of sharpness above 2 / step size.
 
     Raises:
-        ValueError: if params do not give a matrix of the problem's shape.
+        ValueError: if params are not of the shapes that the factorization has for the problem's matrix.
 
     Source: Cohen et al. 2021 (`cohen2021gradient`), section 2.
     """
@@ -219,6 +219,17 @@ def _hessian_product() -> Callable[..., Any]:
     return jax.jit(product)
 
 
+def _start(problem: Problem, factorization: Factorization) -> Sequence[Any]:
+    """The shapes of the parameters that the factorization begins with."""
+    import jax
+
+    from rankwise.compiled import precision
+
+    with precision(problem.dtype):
+        key = jax.random.key(0)
+        return jax.eval_shape(lambda key: factorization.init(problem.shape, key=key, dtype=problem.dtype), key)
+
+
 def _leading(
     problem: Problem, factorization: Factorization, params: Sequence[Any]
 ) -> tuple[float, tuple[np.ndarray, ...]]:
@@ -228,8 +239,9 @@ def _leading(
     from rankwise.compiled import precision
 
     layers = tuple(np.asarray(leaf, problem.dtype) for leaf in params)
-    if tuple(np.shape(factorization.matrix(layers))) != tuple(problem.shape):
-        raise ValueError(f"params must give a matrix of shape {problem.shape}")
+    given, asked = ([tuple(leaf.shape) for leaf in each] for each in (layers, _start(problem, factorization)))
+    if given != asked:
+        raise ValueError(f"params must be arrays of shapes {asked}, not {given}")
     cuts = np.cumsum([leaf.size for leaf in layers])[:-1]
 
     def shaped(vector: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -252,7 +264,7 @@ def _leading(
 
 
 def _checks(depth: int, found: Depth) -> list[Check]:
-    # The growth at the edge is |1 - eta * sharpness|: it passes 1 where a line through the neighbours does.
+    # The growth at the edge is |1 - eta * sharpness|: it passes 1 where a line through the neighbors does.
     edge = float(np.interp(1, found.growth, EDGE))
     return [
         # The error's next term is of order eta: a few per cent of the order at the smallest steps.
@@ -272,8 +284,8 @@ def _panels(measured: dict[int, Depth]) -> tuple[Panel, ...]:
         law = found.errors[-1] * found.rates / found.rates[-1]
         errors.append(Curve(f"{label} (predicted)", x, law, "dashed"))
         growths.append(Curve(label, EDGE, found.growth, "points"))
-    growths.append(Curve("|1 - eta sharpness| (predicted)", EDGE, np.abs(1 - np.array(EDGE)), "dashed"))
+    growths.append(Curve("|1 − ηλ| (predicted)", EDGE, np.abs(1 - np.array(EDGE)), "dashed"))
     return (
-        Panel("Error against the flow", "eta · sharpness at the limit", "largest relative error", tuple(errors), "xy"),
-        Panel("Disturbance of the limit", "eta · sharpness", "growth per step", tuple(growths)),
+        Panel("Distance of descent and flow", "step size × sharpness, ηλ", "relative distance", tuple(errors), "xy"),
+        Panel("A disturbance of the limit", "step size × sharpness, ηλ", "factor per step", tuple(growths)),
     )

@@ -5,138 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from rankwise.factorizations import Deep, Identity
-from rankwise.loop import solve
-from rankwise.problems import Completion, Problem
-from rankwise.results import RESULTS
-from rankwise.solvers import GradientFlow, Greedy
-from rankwise.solvers.greedy import RankFit
+from rankwise.problems import Completion
 from rankwise.theory.finding import Check, Curve, Finding, Panel
-from rankwise.theory.frechet import frechet_distance
+from rankwise.theory.greedy_paths import (
+    FlowTrajectory,
+    GreedyTrajectory,
+    distance_to_greedy,
+    drives,
+    flow_trajectory,
+    greedy_trajectory,
+)
 
-# The flow is followed from half its take-off time on, closely for so many units 1 / mu on either side of it,
-# and then until so many units after it.
-CLOSE, LATE = 6.0, 400.0
-# The times are spread anew until no step along the path is so many times the mean one, at most so often.
-UNEVEN, PASSES = 3.0, 8
 # The second mode is driven on for a time of order one after take-off: so many times s^(1 - 2/N) / (1 - mu_2/mu_1) is
 # the relative error of the leading order.
 BEYOND = 3.0
-
-
-class GreedyTrajectory(NamedTuple):
-    """matrices (T, d1, d2), times (T,), starts (phases,) and path: the phases joined at their saddles.
-
-    times: the flow's own, phase after phase; starts: the index of the first matrix of each phase; path: what was
-    reached, rank by rank from 0.
-    """
-
-    matrices: np.ndarray
-    times: np.ndarray
-    starts: np.ndarray
-    path: tuple[RankFit, ...]
-
-
-class FlowTrajectory(NamedTuple):
-    """matrices (T, d1, d2) at times (T,), about equally far apart along the path."""
-
-    matrices: np.ndarray
-    times: np.ndarray
-
-
-def greedy_trajectory(
-    problem: Problem,
-    depth: int = 2,
-    *,
-    semidefinite: bool = True,
-    epsilon: float = 1e-10,
-    tolerance: float = 1e-10,
-    max_rank: int | None = None,
-) -> GreedyTrajectory:
-    """The trajectory of GLRL at a depth: the phases of `Greedy(Deep(depth), inner="flow")`, one after another.
-
-    semidefinite: each phase leaves along the leading eigenvector of minus the gradient, as flows from multiples of
-    the identity do; without, along its leading singular pair. epsilon, tolerance, max_rank: as in `Greedy`, whose
-    verdicts end it.
-
-    Raises:
-        ValueError: if a setting is out of range or the problem does not suit it (see `Greedy`).
-
-    Source: Li, Luo, Lyu 2021 (`li2021greedy`), algorithm 1; section 6 for depth.
-    """
-    solver = Greedy(
-        Deep(depth), inner="flow", semidefinite=semidefinite, epsilon=epsilon, tolerance=tolerance, max_rank=max_rank
-    )
-    solver.check(problem)
-    state = solver.init(problem, 0)
-    matrices, times, starts, clock = [np.zeros((1, *problem.shape))], [np.zeros(1)], [], 0.0
-    while solver.outcome(problem, state) is RESULTS.running:
-        phase = solver.phase(state)
-        starts.append(sum(map(len, times)))
-        matrices.append(phase.matrices)
-        times.append(clock + phase.times)
-        clock += phase.time
-        state = solver.arrive(state, phase)
-    return GreedyTrajectory(np.concatenate(matrices), np.concatenate(times), np.asarray(starts), state.path)
-
-
-def flow_trajectory(problem: Problem, depth: int, scale: float, points: int = 1000) -> FlowTrajectory:
-    """The gradient flow of `depth` layers from scale * I to rest, at `points` times equally far apart along it.
-
-    The take-off of the first mode, log(1/s) / (2 mu) at depth 2 and s^(-(N-2)/N) / ((N-2) mu) at depth N >= 3 with mu
-    the leading eigenvalue of minus the gradient at 0, says where to look first; the times are then spread evenly.
-
-    Raises:
-        ValueError: if depth is not at least 2, scale not positive, or points below 100.
-    """
-    if depth < 2:
-        raise ValueError(f"depth must be at least 2, not {depth!r}")
-    if not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be positive and finite, not {scale}")
-    if points < 100:
-        raise ValueError(f"points must be at least 100, not {points}")
-    times = _first_times(float(_drives(problem)[0]), depth, scale, points)
-    matrices = _run(problem, depth, scale, times)
-    for _ in range(PASSES):
-        steps = np.linalg.norm(np.diff(matrices, axis=0), axis=(1, 2))
-        if steps.max() <= UNEVEN * steps.mean():
-            break
-        times = _spread(times, np.append(0.0, np.cumsum(steps)))
-        matrices = _run(problem, depth, scale, times)
-    return FlowTrajectory(matrices, times)
-
-
-def distance_to_greedy(flow: Any, greedy: Any) -> float:
-    """The distance of two trajectories after the best monotone alignment of their times.
-
-    flow (T, d1, d2), greedy (S, d1, d2): matrices along each, joined by straight segments; or objects with `matrices`.
-
-    d = inf over non-decreasing continuous alpha, beta from [0, 1] onto the two paths of
-        max_t |flow(alpha(t)) - greedy(beta(t))|_F.
-
-    This is the Fréchet distance of the two polygons, found to 1e-3 of itself: it is symmetric, does not see how fast
-    either path is run through, how long it waits, or how finely a straight piece is cut, and is at least the distance
-    of their ends. A curved path stands for its chords: from points h apart the error is about h^2 / 8 times the
-    curvature.
-
-    Raises:
-        ValueError: if the arrays are not two finite stacks of matrices of one shape.
-
-    Source: Alt, Godau 1995 (`alt1995computing`).
-    """
-    first, second = (np.asarray(getattr(item, "matrices", item), float) for item in (flow, greedy))
-    for name, array in (("flow", first), ("greedy", second)):
-        if array.ndim != 3 or len(array) == 0 or not np.isfinite(array).all():
-            raise ValueError(f"{name} must be a stack of finite matrices (T, d1, d2), not of shape {array.shape}")
-    if first.shape[1:] != second.shape[1:]:
-        raise ValueError(
-            f"flow and greedy must hold matrices of one shape, not {first.shape[1:]} and {second.shape[1:]}"
-        )
-    return frechet_distance(first.reshape(len(first), -1), second.reshape(len(second), -1))
 
 
 def greedy_limit(
@@ -164,7 +50,7 @@ def greedy_limit(
     """
     _check_arguments(depths, scales, far, R)
     problem = _instance(R)
-    mu, share = float(_drives(problem)[0]), float(_drives(problem)[1] / _drives(problem)[0])
+    mu, share = float(drives(problem)[0]), float(drives(problem)[1] / drives(problem)[0])
     greedy = {depth: greedy_trajectory(problem, depth) for depth in depths}
     starts = {depth: np.array([*scales, *far] if depth == 2 else scales) for depth in depths}
     flows = {depth: [flow_trajectory(problem, depth, s, points) for s in starts[depth]] for depth in depths}
@@ -201,7 +87,7 @@ def greedy_limit(
 
 
 def local_slopes(scales: Any, values: Any) -> np.ndarray:
-    """d log(value) / d log(scale) between neighbours, shape (k - 1,)."""
+    """d log(value) / d log(scale) between neighbors, shape (k - 1,)."""
     return np.diff(np.log(values)) / np.diff(np.log(scales))
 
 
@@ -230,42 +116,13 @@ def _instance(R: float) -> Completion:
     return Completion((4, 4), np.array([0, 0, 1, 2, 3, 2]), np.array([2, 3, 2, 0, 0, 1]), values)
 
 
-def _drives(problem: Problem) -> np.ndarray:
-    """The eigenvalues of the symmetric part of minus the gradient at 0, descending."""
-    gradient = problem.gradient(np.zeros(problem.shape))
-    return np.linalg.eigvalsh(-(gradient + gradient.T) / 2)[::-1]
-
-
-def _first_times(mu: float, depth: int, scale: float, points: int) -> np.ndarray:
-    takeoff = math.log(1 / scale) / (2 * mu) if depth == 2 else scale ** (2 / depth - 1) / ((depth - 2) * mu)
-    some = points // 6
-    early = np.linspace(0, max(takeoff - CLOSE / mu, takeoff / 2), some, endpoint=False)
-    tail = np.geomspace(CLOSE / mu, LATE / mu, some)
-    close = np.linspace(max(takeoff - CLOSE / mu, takeoff / 2), takeoff + CLOSE / mu, points - 2 * some, endpoint=False)
-    return np.concatenate([early, close, takeoff + tail])
-
-
-def _spread(times: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """As many times, at equal parts of the path."""
-    rising = np.append(True, np.diff(path) > 0)
-    spread = np.interp(np.linspace(0, path[-1], times.size), path[rising], times[rising])
-    # Where the path hardly moves the times may coincide; the end stays the end.
-    spread[-1] = times[-1]
-    return np.maximum.accumulate(spread) + 1e-12 * times[-1] * np.arange(times.size)
-
-
-def _run(problem: Problem, depth: int, scale: float, times: np.ndarray) -> np.ndarray:
-    solver = GradientFlow(Deep(depth, Identity(scale)), times=times, tolerance=1e-10)
-    return np.asarray(solve(problem, solver, track=["matrix"]).history["matrix"])
-
-
 def _checks(
     depth: int, share: float, scales: np.ndarray, gaps: np.ndarray, ends: np.ndarray, second: np.ndarray
 ) -> list[Check]:
     power = 1 - share if depth == 2 else 1.0
     name, last = f"depth {depth}: ", float(local_slopes(scales, ends)[-1])
     checks = [
-        Check(name + "largest ratio of neighbouring distances", float((gaps[1:] / gaps[:-1]).max()), 1.0, "<="),
+        Check(name + "largest ratio of neighboring distances", float((gaps[1:] / gaps[:-1]).max()), 1.0, "<="),
     ]
     if depth == 2:
         slopes = local_slopes(scales, gaps)
@@ -292,8 +149,8 @@ def _gap_panel(
         power = 1 - share if depth == 2 else 1.0
         curves.append(Curve(f"depth {depth}", s, gap, "points"))
         curves.append(Curve(f"depth {depth} (predicted)", s, ends[depth][-1] * (s / s[-1]) ** power, "dashed"))
-    title = "Distance of the paths; dashed: of their ends"
-    return Panel(title, "scale s of the start", "distance", tuple(curves), "xy")
+    title = "Paths of flow and greedy learning (predicted: power of their ends)"
+    return Panel(title, "scale s of the start", "Frobenius distance", tuple(curves), "xy")
 
 
 def _second_panel(share: float, scales: dict[int, np.ndarray], second: dict[int, np.ndarray]) -> Panel:
@@ -304,7 +161,7 @@ def _second_panel(share: float, scales: dict[int, np.ndarray], second: dict[int,
             curves.append(Curve(f"depth {depth}", s, sigma / s, "points"))
             limit = second_mode(depth, share, s) / s
             curves.append(Curve(f"depth {depth} (predicted)", s, limit, "dashed"))
-    return Panel("Second singular value at the end", "scale s of the start", "sigma_2 / s", tuple(curves), "xy")
+    return Panel("Second singular value at the end", "scale s of the start", "σ₂ / s", tuple(curves), "xy")
 
 
 def _plane_panel(
@@ -316,11 +173,9 @@ def _plane_panel(
     """The paths in the plane of an observed entry, (1, 4), and an unobserved one, (1, 1)."""
     depth = min(flows)
     shown = sorted({0, len(flows[depth]) // 2, len(flows[depth]) - 1})
-    curves = [
-        Curve(f"depth {depth}, s = {scales[depth][k]:.0e}", *_plane(flows[depth][k].matrices), "line") for k in shown
-    ]
+    curves = [Curve(f"s = {scales[depth][k]:.0e}", *_plane(flows[depth][k].matrices), "line") for k in shown]
     curves.append(Curve("greedy (predicted)", *_plane(greedy[depth].matrices), "dashed"))
-    return Panel(f"Paths, R = {R:g}", "entry (1, 4), observed", "entry (1, 1), not observed", tuple(curves))
+    return Panel(f"Paths at depth {depth}, R = {R:g}", "W₁₄, observed", "W₁₁, not observed", tuple(curves))
 
 
 def _plane(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

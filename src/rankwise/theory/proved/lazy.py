@@ -13,7 +13,7 @@ from rankwise.factorizations import Deep
 from rankwise.factorizations.initializations import INITIALIZATIONS
 from rankwise.loop import solve_batch
 from rankwise.lowrank import dense
-from rankwise.problems import Problem
+from rankwise.problems import Problem, Squared
 from rankwise.registry import look_up
 from rankwise.solvers import GradientFlow
 from rankwise.theory.finding import Check, Curve, Finding, Panel
@@ -60,8 +60,13 @@ def linearized(problem: Problem, layers: Sequence[np.ndarray], times: Any) -> np
     K = `tangent_kernel`(layers) and M K M^T = Q L Q^T. At
     t = infinity it is the least-squares solution with the least movement of the layers.
 
+    Raises:
+        ValueError: if the problem's misfit is not that of squares, whose gradient alone is linear.
+
     Source: Chizat, Oyallon, Bach 2019 (`chizat2019lazy`), section 1.
     """
+    if not isinstance(problem.misfit, Squared):
+        raise ValueError(f"linearized needs the squared misfit, not {type(problem.misfit).__name__}")
     start = _product(layers)
     measurements, kernel, values, vectors = _spectrum(problem, layers)
     residual = vectors.T @ np.asarray(problem.residual(start))
@@ -81,8 +86,8 @@ def lazy_regime(
 ) -> Finding:
     """The flow of `Deep(depth)` on a completion problem from starts of growing scale s, to the end.
 
-    Two models: W as it is, and W centred by its own start, W - W_0, so that the residual does not grow with s. For the
-    centred one theory says: relative movement of the layers and distance to the linearized trajectory both fall
+    Two models: W as it is, and W centered by its own start, W - W_0, so that the residual does not grow with s. For the
+    centered one theory says: relative movement of the layers and distance to the linearized trajectory both fall
     as 1 / s at every depth (layers are of size s^(1/N), the kernel of s^(2-2/N)). W as it is becomes, for large s, the
     fit of the values y / s -> 0 from a start of scale 1: layers move by a share that does not depend on s, and
     the model is not linear.
@@ -98,19 +103,20 @@ def lazy_regime(
     truth = low_rank((size, size), rank, key=key)
     problem = observe(truth, count, key=key + 1, min_degree=1).mean()
     runs = {
-        (depth, centred): _runs(problem, dense(truth), depth, scales, start, key, centred)
+        (depth, centered): _runs(problem, dense(truth), depth, scales, start, key, centered)
         for depth in depths
-        for centred in (True, False)
+        for centered in (True, False)
     }
     checks = tuple(check for depth in depths for check in _checks(depth, runs, scales))
     return Finding(
         "lazy_regime",
-        "From starts of growing scale s the flow of the centred product approaches that of its linearization: the "
+        "From starts of growing scale s the flow of the centered product approaches that of its linearization: the "
         "layers move by a share of order 1 / s, and hidden entries come from the least movement, not the least rank.",
         "chizat2019lazy, section 1; jacot2018neural",
         checks,
         _panels(depths, runs, scales),
         details={"truth": truth, "problem": problem, "scales": np.asarray(scales, float), "runs": runs},
+        notes=tuple(_note(depth, runs, scales) for depth in depths),
     )
 
 
@@ -124,12 +130,12 @@ def _check(depths: Sequence[int], scales: Sequence[float], start: str) -> None:
 
 
 def _runs(
-    problem: Problem, truth: np.ndarray, depth: int, scales: Sequence[float], start: str, key: int, centred: bool
+    problem: Problem, truth: np.ndarray, depth: int, scales: Sequence[float], start: str, key: int, centered: bool
 ) -> list[Fit]:
     begin: Any = INITIALIZATIONS[start]
     models = [Deep(depth, begin(float(scale))) for scale in scales]
     begun = [_start(problem, model, key) for model in models]
-    offsets = [centred * _product(layers) for layers in begun]
+    offsets = [centered * _product(layers) for layers in begun]
     # To fit y with W - W_0 is to fit y + M W_0 with W.
     problems = [problem.replace(values=problem.values + problem.measure(offset)) for offset in offsets]
     solvers = [
@@ -163,17 +169,17 @@ def _fit(problem: Problem, layers: list[np.ndarray], solution: Any, target: np.n
 
 
 def _checks(depth: int, runs: dict[tuple[int, bool], list[Fit]], scales: Sequence[float]) -> list[Check]:
-    centred, plain = runs[depth, True], runs[depth, False]
-    of = f"depth {depth}, centred:"
+    centered, plain = runs[depth, True], runs[depth, False]
+    of = f"depth {depth}, centered:"
     return [
         # The next term of the expansion is smaller by 1 / s: below 2 % per exponent at the last scales.
         Check(
-            f"{of} exponent of the layers' movement in s", _slope(scales, [f.movement for f in centred]), -1, "=", 0.1
+            f"{of} exponent of the layers' movement in s", _slope(scales, [f.movement for f in centered]), -1, "=", 0.1
         ),
-        Check(f"{of} exponent of the distance to linear", _slope(scales, [f.distance for f in centred]), -1, "=", 0.1),
-        Check(f"{of} movement at the largest s", centred[-1].movement, centred[-1].movement_linear, "=", 0.05),
-        Check(f"{of} hidden error at the largest s", centred[-1].hidden, centred[-1].hidden_linear, "=", 0.05),
-        Check(f"{of} hidden error, smallest s against largest", centred[0].hidden, centred[-1].hidden, "<="),
+        Check(f"{of} exponent of the distance to linear", _slope(scales, [f.distance for f in centered]), -1, "=", 0.1),
+        Check(f"{of} movement at the largest s", centered[-1].movement, centered[-1].movement_linear, "=", 0.05),
+        Check(f"{of} hidden error at the largest s", centered[-1].hidden, centered[-1].hidden_linear, "=", 0.05),
+        Check(f"{of} hidden error, smallest s against largest", centered[0].hidden, centered[-1].hidden, "<="),
         Check(
             f"depth {depth}, as it is: exponent of the movement",
             _slope(scales, [f.movement for f in plain]),
@@ -184,16 +190,29 @@ def _checks(depth: int, runs: dict[tuple[int, bool], list[Fit]], scales: Sequenc
     ]
 
 
+def _note(depth: int, runs: dict[tuple[int, bool], list[Fit]], scales: Sequence[float]) -> str:
+    """The errors on hidden entries by scale, and how large they are at the largest scale beside that of W = 0."""
+    centered, plain = runs[depth, True], runs[depth, False]
+    shares = [", ".join(f"{_share(fit, 'hidden'):.2f}" for fit in fits) for fits in (centered, plain)]
+    last, zero = plain[-1], centered[-1].hidden_start
+    return (
+        f"Depth {depth}, error on hidden entries relative to the start's, by scale: centered {shares[0]} (linearized "
+        f"{_share(centered[-1], 'hidden_linear'):.2f}), as it is {shares[1]}. At s = {scales[-1]:g}, as it is, it is "
+        f"{last.hidden / zero:.1f} times that of W = 0, the layers move by {last.movement:.2f} of their size, and the "
+        f"distance to the linearized flow is {last.distance:.2f}."
+    )
+
+
 def _panels(
     depths: Sequence[int], runs: dict[tuple[int, bool], list[Fit]], scales: Sequence[float]
 ) -> tuple[Panel, ...]:
     def curves(measured: str, predicted: str | None) -> tuple[Curve, ...]:
         drawn = []
         for depth in depths:
-            for centred, label in ((True, f"depth {depth}, centred"), (False, f"depth {depth}, as it is")):
-                fits = runs[depth, centred]
+            for centered, label in ((True, f"depth {depth}, centered"), (False, f"depth {depth}, as it is")):
+                fits = runs[depth, centered]
                 drawn.append(Curve(label, scales, [_share(fit, measured) for fit in fits]))
-                if predicted and centred:
+                if predicted and centered:
                     values = [_share(fit, predicted) for fit in fits]
                     drawn.append(Curve(f"{label} (predicted)", scales, values, "dashed"))
         return tuple(drawn)

@@ -15,10 +15,12 @@ from rankwise.optimizers import Optimizer
 from rankwise.problems import Completion
 from rankwise.solvers import EndToEndFlow, GradientDescent, GradientFlow, SpectralFlow
 from rankwise.theory.finding import Check, Curve, Finding, Panel
-from rankwise.theory.predictions import TRACK, Predictions, neighbours, predict
+from rankwise.theory.predictions import TRACK, Predictions, neighbors, predict
 
 # A gradient this small, relative to the first, is rounding, and its direction says nothing.
 FADED = 1e-6
+# Speeds are measured at so many steps of a run.
+POINTS = 200
 
 
 def singular_value_motion(
@@ -102,10 +104,10 @@ def three_ways(
     )
     times = runs["layers"].history["time"]
     modes = tuple(Curve(f"mode {r + 1}", times, paths["layers"][:, r]) for r in range(rank + 1))
-    gaps = tuple(Curve(name, times[1:], np.maximum(gap[1:], 1e-17)) for name, gap in apart.items())
+    gaps = tuple(Curve(name, times[1:], np.where(gap[1:] > 0, gap[1:], np.nan)) for name, gap in apart.items())
     panels = (
-        Panel(f"singular values, depth {depth}", "time", "singular value", modes),
-        Panel("difference from the layers' flow", "time", "relative to the largest", gaps, "y"),
+        Panel(f"Singular values, depth {depth}", "time", "singular value", modes),
+        Panel("Difference from the layers' flow", "time", "share of the largest value", gaps, "y"),
     )
     return Finding(
         "three_ways", "From balanced layers, the flows of layers, product and spectrum are one trajectory.",
@@ -141,14 +143,16 @@ def stationary_vectors(
         )
         turned = _aligned(problem, depth, scale, turned=True)
         path = np.array([_off_diagonal(problem, w) for w in turned.history["matrix"]])
-        checks.append(Check(f"depth {depth}, turning vectors: share at the start", float(path[1]), 0.1, ">="))
-        checks.append(Check(f"depth {depth}, ... when they have turned", np.nanmin(path), 0.0, "<=", 1e-3))
         times = run.history["time"]
+        # At the start itself all singular values are equal, and their vectors arbitrary.
+        name = f"depth {depth}, turning vectors: share at time {times[1]:g}"
+        checks.append(Check(name, float(path[1]), 0.1, ">="))
+        checks.append(Check(f"depth {depth}, ... when they have turned", np.nanmin(path), 0.0, "<=", 1e-3))
         curves += [
-            Curve(f"depth {depth}, at rest", times[1:], np.maximum(coupling, 1e-17)),
-            Curve(f"depth {depth}, turning", times, np.maximum(path, 1e-17), "dashed"),
+            Curve(f"depth {depth}, vectors at rest", times[1:], coupling),
+            Curve(f"depth {depth}, vectors turning", times[1:], path[1:]),
         ]
-    panel = Panel("U^T grad l(W) V off the diagonal", "time", "share of its norm", tuple(curves), "y")
+    panel = Panel("Uᵀ ∇ℓ(W) V off its diagonal", "time", "share of its norm", tuple(curves), "y")
     return Finding(
         "stationary_vectors",
         "At depth 2 or more, singular vectors that stand still are aligned with those of the gradient.",
@@ -169,9 +173,9 @@ def _run(problem: Completion, depth: int, scale: float, rate: float, length: int
     """Predictions beside measurements, and the determinant's signs relative to the first."""
     start = Identity(scale)
     solver = GradientDescent(Full(start) if depth == 1 else Deep(depth, start), Optimizer("gradient_descent", rate))
-    centres = np.unique(np.linspace(1, length - 1, 80).astype(int)).tolist()
+    centers = np.unique(np.linspace(1, length - 1, POINTS).astype(int)).tolist()
     solution = solve(
-        problem, solver, max_steps=length, track=[*TRACK, "matrix"], checkpoints=neighbours(centres, length)
+        problem, solver, max_steps=length, track=[*TRACK, "matrix"], checkpoints=neighbors(centers, length)
     )
     signs = np.linalg.slogdet(solution.history["matrix"])[0]
     return predict(problem, solver, solution), signs * signs[0]
@@ -186,7 +190,7 @@ def _speeds_panel(depth: int, run: Predictions) -> Panel:
             Curve(f"mode {r + 1} (predicted)", run.times, run.predicted[:, r], "dashed"),
         )
     ]
-    return Panel(f"depth {depth}", "time", "d(singular value)/dt", tuple(curves))
+    return Panel(f"Depth {depth}", "time", "speed dσ/dt", tuple(curves))
 
 
 def _aligned(problem: Completion, depth: int, scale: float, turned: bool = False) -> Any:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from rankwise.factorizations import Deep
-from rankwise.factorizations.initializations import Initialization
+from rankwise.factorizations import Deep, Given
 from rankwise.loop import solve_batch
 from rankwise.problems import Sensing
 from rankwise.results import RESULTS
@@ -20,35 +17,6 @@ from rankwise.theory.finding import Check, Curve, Finding, Panel
 
 # Where a run ends: the loss, half the squared residual of a measured value of 1.
 EXPLAINED = 1e-22
-
-
-@dataclass(frozen=True, eq=False)
-class Aligned(Initialization):
-    """Balanced layers whose product is left diag(scale) right^T, the frames and singular values being given.
-
-    scale: the singular values (k,), not negative. left: (d1, k), right: (d2, k), with orthonormal columns. Hidden
-    widths must be at least k.
-    """
-
-    scale: Any
-    left: Any
-    right: Any
-
-    def layers(self, widths: tuple[int, ...], *, key: Any, dtype: Any) -> tuple[Any, ...]:
-        """scale^(1/N) between consecutive frames, the inner frames being columns of the identity."""
-        import jax.numpy as jnp
-
-        root = jnp.asarray(self.scale, dtype) ** (1 / (len(widths) - 1))
-        inner = [jnp.eye(width, root.shape[0], dtype=dtype) for width in widths[1:-1]]
-        frames = [jnp.asarray(self.right, dtype), *inner, jnp.asarray(self.left, dtype)]
-        return tuple((above * root) @ below.T for below, above in pairwise(frames))
-
-    def root(self, shape: tuple[int, int], *, key: Any, dtype: Any) -> Any:
-        """Z = left diag(sqrt(scale)), padded with zero columns to shape (d, h)."""
-        import jax.numpy as jnp
-
-        half = jnp.asarray(self.left, dtype) * jnp.asarray(self.scale, dtype) ** 0.5
-        return jnp.pad(half, ((0, 0), (0, shape[1] - half.shape[1])))
 
 
 def conserved(sigma_1: Any, sigma_2: Any, depth: int, ratio: float) -> np.ndarray:
@@ -155,16 +123,14 @@ def _flows(
 ) -> list[Solution]:
     left, right = frames
     problem = Sensing(((left * [ratio, 1.0]) @ right.T)[None], np.ones(1))
-    solvers = []
+    aligned, solvers = (left * starts) @ right.T, []
     for scale in scales:
         # Take-off of the stronger value (speed N sigma^(2-2/N)), then time to settle.
         begin = scale * starts[1]
         wait = -np.log(begin) / 2 if depth == 2 else begin ** (2 / depth - 1) / max(depth - 2, 1)
         times = np.unique(np.concatenate([np.linspace(0, 1.2 * wait, 60), 1.2 * wait + np.geomspace(0.05, 80, 60)]))
         solvers.append(
-            GradientFlow(
-                Deep(depth, Aligned(scale * starts, left, right)), times=times, tolerance=1e-12, explained=EXPLAINED
-            )
+            GradientFlow(Deep(depth, Given(aligned, scale)), times=times, tolerance=1e-12, explained=EXPLAINED)
         )
     return solve_batch(problem, solvers, track=["matrix", "singular_values"])
 
@@ -224,7 +190,7 @@ def _relation_panel(ratio: float, paths: dict[int, list[np.ndarray]]) -> Panel:
         proved = partner(path[:, 1], float(conserved(path[0, 0], path[0, 1], depth, ratio)), depth, ratio)
         curves.append(Curve(f"depth {depth}", path[::4, 1], path[::4, 0], "points"))
         curves.append(Curve(f"depth {depth} (predicted)", path[:, 1], proved, "dashed"))
-    return Panel(f"The relation at a = {ratio:g}", "sigma 2", "sigma 1, the weaker", tuple(curves), log="xy")
+    return Panel(f"The relation at a = {ratio:g}", "σ₂", "σ₁, the weaker", tuple(curves), log="xy")
 
 
 def _reach_panel(ratio: float, scales: Sequence[float], paths: dict[int, list[np.ndarray]]) -> Panel:
@@ -233,16 +199,10 @@ def _reach_panel(ratio: float, scales: Sequence[float], paths: dict[int, list[np
         reached = np.array([path[-1, 0] / path[0, 0] for path in runs])
         constants = [float(conserved(path[0, 0], path[0, 1], depth, ratio)) for path in runs]
         limits = np.array([ceiling(c, depth) / path[0, 0] for c, path in zip(constants, runs, strict=True)])
+        proved = [_end(c, depth, ratio) / path[0, 0] for c, path in zip(constants, runs, strict=True)]
         curves.append(Curve(f"depth {depth}", scales, reached, "points"))
+        curves.append(Curve(f"depth {depth} (predicted)", scales, proved, "dashed"))
         if np.isfinite(limits).all():
-            curves.append(Curve(f"depth {depth} (predicted)", scales, limits, "dashed"))
-        else:
-            proved = [_end(c, depth, ratio) / path[0, 0] for c, path in zip(constants, runs, strict=True)]
-            curves.append(Curve(f"depth {depth} (predicted)", scales, proved, "dashed"))
-    return Panel(
-        "Growth of the weaker value, and its ceiling",
-        "scale of the start",
-        "sigma 1 at the end / at the start",
-        tuple(curves),
-        log="xy",
-    )
+            curves.append(Curve(f"depth {depth} (bound)", scales, limits, "dotted"))
+    title = "Growth of the weaker value"
+    return Panel(title, "scale of the start", "σ₁ at the end / at the start", tuple(curves), "xy")

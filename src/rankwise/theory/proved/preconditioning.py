@@ -218,9 +218,9 @@ def _panels_of_preconditioning(errors: Any, spectra: Any, rates: Sequence[float]
         loops.append(Curve(name, every, [around(bowl, int(n)) for n in every], "points"))
         loops.append(Curve(f"{name} (predicted)", every, [circulation(bowl, int(n)) for n in every], "dashed"))
     return (
-        Panel("A step against $-P_W g$ (dashed: slope 1)", "rate", "relative difference", tuple(steps), "xy"),
-        Panel("Eigenvalues of $P_W$", "number", "eigenvalue", tuple(eigenvalues)),
-        Panel("Not the gradient of a function", "depth", "integral along a closed loop", tuple(loops)),
+        Panel("Step / rate and −P_W ∇ℓ: order 1", "learning rate", "relative difference", tuple(steps), "xy"),
+        Panel("Eigenvalues of P_W", "position", "eigenvalue", tuple(eigenvalues)),
+        Panel("Not the gradient of a function", "depth", "integral along a loop", tuple(loops)),
     )
 
 

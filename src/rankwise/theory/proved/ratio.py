@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from rankwise.data.synthetic import low_rank, observe
 from rankwise.factorizations import Full, Gaussian
 from rankwise.keys import as_jax_key
 from rankwise.loop import solve_batch
@@ -20,9 +19,8 @@ from rankwise.solution import Solution
 from rankwise.solvers import GradientDescent
 from rankwise.spectrum import nuclear_frobenius_ratio
 from rankwise.theory.finding import Check, Curve, Finding, Panel
+from rankwise.theory.ratio_tools import RESOLUTION, Instance, completion_instance, hidden_error, observed
 
-# Smoothing of the penalty in compiled runs: matrix products instead of a decomposition per step.
-RESOLUTION = 1e-4
 # Runs are allowed to grow to so many times the size of the truth, so that a runaway can be watched.
 WATCHED = 100.0
 # A mean square error on the hidden entries below this counts as recovery; predicting zero has about 1.
@@ -31,38 +29,9 @@ RECOVERED = 1e-3
 DIFFERENCE = 1e-5
 
 
-class Instance(NamedTuple):
-    """A truth (d1, d2), its observed entries under the mean-square loss, and all its other entries."""
-
-    truth: np.ndarray
-    problem: Completion
-    hidden: Completion
-
-
 def ratio(matrix: np.ndarray) -> float:
     """|W|_* / |W|_F, the sum of the singular values over the root of the sum of their squares."""
     return float(nuclear_frobenius_ratio(np.linalg.svd(matrix, compute_uv=False)))
-
-
-def completion_instance(
-    size: int, rank: int, count: int, key: int, noise: float = 0.0, dtype: Any = np.float32
-) -> Instance:
-    """A random square truth of mean square 1 and `count` entries of it, drawn uniformly; the hidden ones are exact.
-
-    Raises:
-        ValueError: if the rank or the count does not fit the size, or nothing is hidden.
-    """
-    if not 1 <= count < size * size:
-        raise ValueError(f"count must leave an entry of the {size} x {size} matrix hidden, not {count}")
-    truth = dense(low_rank((size, size), rank, key=key))
-    problem = observe(truth, count, key=1000 + key, noise=noise, dtype=dtype)
-    rows, cols = np.nonzero(~observed(problem))
-    return Instance(truth, problem.mean(), Completion((size, size), rows, cols, truth[rows, cols].astype(dtype)))
-
-
-def observed(problem: Completion) -> np.ndarray:
-    """The mask of the observed entries, shape (d1, d2)."""
-    return problem.adjoint(np.ones(problem.size)) > 0
 
 
 def escaping_family(problem: Completion, interpolant: Any, times: Any) -> np.ndarray:
@@ -234,11 +203,6 @@ def _run_checks(given: Instance, runs: Sequence[Solution], escaped: float) -> li
     ]
 
 
-def hidden_error(matrix: Any, given: Instance) -> float:
-    """The mean square error over the entries that were not observed."""
-    return float(np.mean(given.hidden.residual(np.asarray(matrix, np.float64)) ** 2))
-
-
 def first_state(problem: Completion, solver: GradientDescent, key: int) -> Any:
     """The state from which `solve` starts with this key, to be handed back to it."""
     import jax
@@ -247,12 +211,6 @@ def first_state(problem: Completion, solver: GradientDescent, key: int) -> Any:
 
     with precision(problem.dtype):
         return jax.device_get(solver.init(problem, as_jax_key(key))), 0
-
-
-def zero_filled(problem: Completion, solver: GradientDescent) -> Any:
-    """A state from which `solve` starts the matrix itself (depth 1) at the observations, zero elsewhere."""
-    state, steps = first_state(problem, solver, 0)
-    return state._replace(params=(problem.adjoint(problem.values),)), steps
 
 
 def _panels(

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rankwise.factorizations import Full, Gaussian
-from rankwise.factorizations.base import Factorization
 from rankwise.loop import solve, solve_batch
 from rankwise.optimizers import Optimizer
 from rankwise.penalties import Ratio
-from rankwise.problems import Completion
 from rankwise.solution import Solution
-from rankwise.solvers import GradientDescent, Greedy
+from rankwise.solvers import GradientDescent
 from rankwise.theory.finding import Check, Curve, Finding, Panel
-from rankwise.theory.proved.ratio import (
+from rankwise.theory.ratio_tools import (
     RESOLUTION,
     Instance,
+    Rotated,
     completion_instance,
-    first_state,
+    cosines_of_movement,
+    error_told_rank,
     hidden_error,
-    observed,
+    outside_span,
     zero_filled,
 )
 
@@ -39,27 +38,6 @@ BROKEN = 10.0
 LONGER = 2
 # Noise levels, relative to entries of mean square 1.
 LEVELS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3)
-
-
-@dataclass(frozen=True)
-class Rotated(Factorization):
-    """W = left X right^T with orthogonal left and right, X the parameter; the start of W is that of `Full(start)`.
-
-    An optimizer that treats all entries alike moves W as it would without the rotation; an element-wise one does not.
-    """
-
-    left: Any
-    right: Any
-    start: Gaussian = Gaussian(1e-2)
-
-    def init(self, shape: tuple[int, int], *, key: Any, dtype: Any) -> tuple[Any, ...]:
-        """X = left^T W_0 right."""
-        (matrix,) = self.start.layers((shape[1], shape[0]), key=key, dtype=dtype)
-        return (self.left.T @ matrix @ self.right,)
-
-    def matrix(self, params: tuple[Any, ...]) -> Any:
-        """Left X right^T."""
-        return self.left @ params[0] @ self.right.T
 
 
 class Settings(NamedTuple):
@@ -143,33 +121,6 @@ def ratio_conjectures(
     )
 
 
-def outside_span(matrix: np.ndarray, step: np.ndarray) -> float:
-    """The share of |step|_F outside the column and row space of a matrix: |D - U U^T D V V^T|_F / |D|_F."""
-    u, sigma, vt = np.linalg.svd(matrix, full_matrices=False)
-    kept = sigma > 1e-10 * sigma[0]
-    u, vt = u[:, kept], vt[kept]
-    return float(np.linalg.norm(step - u @ (u.T @ step @ vt.T) @ vt) / np.linalg.norm(step))
-
-
-def alternating_sweep(problem: Completion, matrix: np.ndarray, rank: int) -> np.ndarray:
-    """One sweep of alternating least squares from the truncated decomposition: right factor given left, then left."""
-    u, sigma, _ = np.linalg.svd(matrix, full_matrices=False)
-    mask, values = observed(problem), problem.adjoint(problem.values).astype(np.float64)
-    right = _fit(mask, values, u[:, :rank] * sigma[:rank])
-    left = _fit(mask.T, values.T, right)
-    return left @ right.T
-
-
-def _fit(mask: np.ndarray, values: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """The right factor, row by row, that fits the observed entries best."""
-    return np.stack(
-        [
-            np.linalg.lstsq(left[seen], column[seen], rcond=None)[0]
-            for seen, column in zip(mask.T, values.T, strict=True)
-        ]
-    )
-
-
 def _span_checks(key: int) -> list[Check]:
     """The penalty's direction at a matrix of rank 3, as it is and divided by its entries' sizes (Adam's first step)."""
     rng = np.random.default_rng(key)
@@ -193,7 +144,7 @@ def _bases(given: Instance, shared: Settings) -> tuple[list[Check], Panel, Any]:
     scalar = Optimizer("group_rmsprop", 30 * shared.rate, eps=1e-8)
     runs = {
         **_batch(given, shared, {"Adam": (own, adam[0]), "Adam, rotated": (turned, adam[0]),
-                                 "Adam, rotated, 10 x rate": (turned, adam[1])}),
+                                 "Adam, rotated, 10 × rate": (turned, adam[1])}),
         **_batch(given, shared, {"one scalar": (own, scalar), "one scalar, rotated": (turned, scalar)}),
     }  # fmt: skip
     errors = {name: hidden_error(run.matrix, given) for name, run in runs.items()}
@@ -201,7 +152,7 @@ def _bases(given: Instance, shared: Settings) -> tuple[list[Check], Panel, Any]:
         Check("1. Adam in a rotated basis: hidden error over that in the own", errors["Adam, rotated"] / errors["Adam"],
               10, ">="),
         Check("1. Adam in a rotated basis fails, also at 10 times the rate: hidden error",
-              min(errors["Adam, rotated"], errors["Adam, rotated, 10 x rate"]), 0.1, ">="),
+              min(errors["Adam, rotated"], errors["Adam, rotated, 10 × rate"]), 0.1, ">="),
         Check("1. an equivariant update fails: hidden error with one scalar", errors["one scalar"], 0.1, ">="),
     ]  # fmt: skip
     return checks, Panel("1. Basis", "step", "hidden error", _error_curves(runs), "y"), errors
@@ -217,10 +168,7 @@ def _batch(given: Instance, shared: Settings, members: dict[str, tuple[Rotated, 
 
 
 def _error_curves(runs: dict[str, Solution]) -> tuple[Curve, ...]:
-    return tuple(
-        Curve(name, run.history.steps, run.history["heldout_loss"], "dashed" if "rotated" in name else "line")
-        for name, run in runs.items()
-    )
+    return tuple(Curve(name, run.history.steps, run.history["heldout_loss"]) for name, run in runs.items())
 
 
 def _movement(given: Instance, rank: int, shared: Settings) -> tuple[list[Check], Panel, Any]:
@@ -232,7 +180,7 @@ def _movement(given: Instance, rank: int, shared: Settings) -> tuple[list[Check]
     history = run.history
     chosen = np.flatnonzero((history["train_loss"] < NEAR) & (history["heldout_loss"] > UNDERWAY))
     chosen = chosen[chosen + 1 < len(history.steps)]
-    cosines = [_cosines(given, rank, *history["matrix"][k : k + 2].astype(np.float64)) for k in chosen]
+    cosines = [cosines_of_movement(given, rank, *history["matrix"][k : k + 2].astype(np.float64)) for k in chosen]
     moved = Movement(history.steps[chosen], *np.reshape(cosines, (-1, 4)).T)
     whole, beyond = (float(np.median(part)) if part.size else np.nan for part in (moved.alternating, moved.beyond))
     checks = [
@@ -248,42 +196,20 @@ def _movement(given: Instance, rank: int, shared: Settings) -> tuple[list[Check]
     return checks, Panel("2. Movement of Adam", "step", "cosine", curves), moved
 
 
-def _cosines(given: Instance, rank: int, matrix: np.ndarray, after: np.ndarray) -> tuple[float, ...]:
-    """Between the movement and an alternating sweep, a projection, -grad R; and the first without the truth's part."""
-    u, sigma, vt = np.linalg.svd(matrix, full_matrices=False)
-    projected = (u[:, :rank] * sigma[:rank]) @ vt[:rank]
-    others = (alternating_sweep(given.problem, matrix, rank) - matrix, projected - matrix, -Ratio(1.0).gradient(matrix))
-    hidden = ~observed(given.problem)
-    moved, sweep, projection, descent = ((step[hidden]) for step in (after - matrix, *others))
-    truth = (given.truth - matrix)[hidden]
-    return (
-        _cosine(moved, sweep),
-        _cosine(moved, projection),
-        _cosine(moved, descent),
-        _cosine(_without(moved, truth), _without(sweep, truth)),
-    )
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-def _without(a: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """The part of a vector orthogonal to a direction."""
-    return a - (a @ direction) / (direction @ direction) * direction
-
-
 def _starts(of: tuple[int, int, int], seeds: int, shared: Settings) -> tuple[list[Check], Panel, Any]:
     """The same instances from noise and from the zero-filled observations."""
     instances = [completion_instance(*of, key=shared.key + seed) for seed in range(seeds)]
     solver = shared.solver()
-    problems = [given.problem for given in instances] * 2
-    noisy = [first_state(given.problem, solver, shared.key + seed) for seed, given in enumerate(instances)]
-    filled = [zero_filled(given.problem, solver) for given in instances]
-    runs = solve_batch(
-        problems, solver, states=noisy + filled, max_steps=shared.steps,
-        heldout=[given.hidden for given in instances] * 2, track=["heldout_loss"],
-    )  # fmt: skip
+    problems, hidden = [given.problem for given in instances], [given.hidden for given in instances]
+    filled = [solver.replace(factorization=zero_filled(problem)) for problem in problems]
+    keys = [shared.key + seed for seed in range(seeds)]
+    runs = [
+        run
+        for start in (solver, filled)
+        for run in solve_batch(
+            problems, start, keys=keys, max_steps=shared.steps, heldout=hidden, track=["heldout_loss"]
+        )
+    ]
     paths = _aligned([run.history["heldout_loss"] for run in runs]).reshape(2, seeds, -1)
     middle = np.exp(np.log(paths).mean(axis=1))
     factor = float(middle[1, -1] / middle[0, -1])
@@ -308,7 +234,7 @@ def _noise(of: tuple[int, int, int], levels: Sequence[float], shared: Settings) 
         heldout=[given.hidden for given in instances], track=["heldout_loss"],
     )  # fmt: skip
     paths = _aligned([run.history["heldout_loss"] for run in runs])
-    told = np.array([_told(given, of[1]) for given in instances])
+    told = np.array([error_told_rank(given, of[1]) for given in instances])
     x, noisy = np.asarray(levels, float), np.asarray(levels) > 0
     shares = (paths[noisy] / told[noisy, None]) if noisy.any() else np.full((1, 1), np.nan)
     checks = [
@@ -320,12 +246,7 @@ def _noise(of: tuple[int, int, int], levels: Sequence[float], shared: Settings) 
         Curve("Adam, ratio penalty, at the end", x[noisy], paths[noisy, -1], "points"),
         Curve("at the best step", x[noisy], paths[noisy].min(axis=1), "points"),
         Curve("least squares told the rank", x[noisy], told[noisy]),
-        Curve("variance of the noise", x[noisy], x[noisy] ** 2, "dashed"),
+        Curve("variance of the noise", x[noisy], x[noisy] ** 2, "dotted"),
     )
     details = {"levels": x, "errors": paths[:, -1], "least": paths.min(axis=1), "told": told}
     return checks, Panel("4. Noise", "standard deviation of the noise", "hidden error", curves, "xy"), details
-
-
-def _told(given: Instance, rank: int) -> float:
-    double = given.problem.replace(values=given.problem.values.astype(np.float64))
-    return hidden_error(solve(double, Greedy(max_rank=rank)).matrix, given)

@@ -16,21 +16,21 @@ from rankwise.results import RESULTS
 from rankwise.solution import Solution
 from rankwise.solvers import GradientDescent
 from rankwise.theory.finding import Chart, Check, Curve, Finding, Panel
-from rankwise.theory.proved.ratio import (
-    RECOVERED,
-    RESOLUTION,
-    Instance,
-    completion_instance,
-    first_state,
-    hidden_error,
-    zero_filled,
-)
+from rankwise.theory.proved.ratio import RECOVERED, first_state
+from rankwise.theory.ratio_tools import RESOLUTION, Instance, completion_instance, hidden_error, zero_filled
 
 # Half decades of the learning rate. With mean-square loss plain descent is stable below the number of observations.
 SLOW = (1.0, 3.0, 10.0, 30.0, 100.0)
 FAST = (1e-3, 3e-3, 1e-2, 3e-2, 0.1)
-# Hidden errors are shown between these, so that the colours of all optimizers can be compared.
-BEST, WORST = 1e-6, 10.0
+# The ends of the color scale, so that maps can be compared. A run without a finite error is drawn far beyond them.
+BEST, WORST, BEYOND = 1e-6, 3.0, 1e3
+# What optimizers are called in text and figures.
+PROPER = {
+    "gradient_descent": "gradient descent",
+    "adam": "Adam",
+    "rmsprop": "RMSprop",
+    "group_rmsprop": "group RMSprop",
+}
 # At products up to this gradient descent has hardly moved after the default number of steps.
 SMALL = 1e-3
 # 1 / (1 - b) for momentum b = 0.9.
@@ -138,14 +138,13 @@ def _region(
     given: Instance, name: str, sweep: Sweep, weights: np.ndarray, scale: float | None, steps: int, key: int
 ) -> Region:
     """One optimizer at every rate and weight, as one batch."""
-    start = Full(Gaussian(1.0 if scale is None else scale))
+    start = zero_filled(given.problem) if scale is None else Full(Gaussian(scale))
     solvers = [
         GradientDescent(start, Optimizer(name, rate, sweep.settings), Ratio(float(weight), RESOLUTION))
         for rate in sweep.rates
         for weight in weights
     ]
-    states = None if scale is not None else [zero_filled(given.problem, solver) for solver in solvers]
-    solutions = solve_batch(given.problem, solvers, keys=[key], states=states, max_steps=steps, checkpoints=20)
+    solutions = solve_batch(given.problem, solvers, keys=[key], max_steps=steps, checkpoints=20)
     shape = (len(sweep.rates), len(weights))
     errors = np.array([_finite_error(solution, given) for solution in solutions]).reshape(shape)
     results = np.array([solution.result.name for solution in solutions]).reshape(shape)
@@ -173,7 +172,7 @@ def _first_step(given: Instance, scale: float | None, key: int) -> float:
 
 def _checks(regions: Mapping[str, Region], first: float) -> list[Check]:
     checks = [
-        Check(f"{name}: least hidden error", float(region.errors.min()), RECOVERED, "<=")
+        Check(f"{proper(name)}: least hidden error", float(region.errors.min()), RECOVERED, "<=")
         for name, region in regions.items()
     ]
     descent, momentum = regions.get("gradient_descent"), regions.get("momentum")
@@ -187,7 +186,7 @@ def _checks(regions: Mapping[str, Region], first: float) -> list[Check]:
         if name in regions:
             light = regions[name].weights <= LIGHT
             found = int(regions[name].recovered[:, light].any(axis=0).sum())
-            label = f"{name}: weights up to {LIGHT:g} at which some rate recovers, of all of them"
+            label = f"{proper(name)}: weights up to {LIGHT:g} at which some rate recovers, of all of them"
             checks.append(Check(label, found, int(light.sum())))
     return checks
 
@@ -221,12 +220,22 @@ def _spread(regions: Sequence[tuple[Region, float]]) -> float:
     return max((max(errors) / min(errors) for errors in groups.values()), default=1.0)
 
 
+def proper(name: str) -> str:
+    """An optimizer's name as it is written, from that in the registry."""
+    return PROPER.get(name, name.replace("_", " "))
+
+
 def _chart(name: str, region: Region) -> Chart:
-    shown = np.clip(region.errors, BEST, WORST)
-    diverged = region.count(RESULTS.diverging_norm)
-    title = f"{name} ({diverged} of {region.errors.size} diverging)"
+    called, diverged = proper(name), region.count(RESULTS.diverging_norm)
+    title = f"{called[0].upper()}{called[1:]} ({diverged} of {region.errors.size} diverging)"
     weights, rates = region.weights.tolist(), region.rates.tolist()
-    return Chart(title, "penalty weight", "learning rate", weights, rates, shown, "hidden error", True, (1e-7, 3.0))
+    ends = BEST, WORST
+    return Chart(title, "penalty weight", "learning rate", weights, rates, shown(region), "hidden error", True, ends)
+
+
+def shown(region: Region) -> np.ndarray:
+    """The hidden errors, with a number far off the scale in place of infinity."""
+    return np.where(np.isfinite(region.errors), region.errors, BEYOND)
 
 
 def _product_panel(regions: Mapping[str, Region]) -> Panel:
@@ -237,5 +246,5 @@ def _product_panel(regions: Mapping[str, Region]) -> Panel:
             continue
         factor = EFFECTIVE if name == "momentum" else 1.0
         product = factor * region.rates[:, None] * region.weights
-        curves.append(Curve(name, product.ravel(), np.clip(region.errors, BEST, WORST).ravel(), "points"))
-    return Panel("Is it the product alone?", "rate * weight (momentum: 10 times)", "hidden error", tuple(curves), "xy")
+        curves.append(Curve(proper(name), product.ravel(), shown(region).ravel(), "points"))
+    return Panel("Is it the product alone?", "rate × weight (momentum: 10 times)", "hidden error", tuple(curves), "xy")

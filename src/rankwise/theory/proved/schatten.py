@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rankwise.theory.commuting_flow import Commuting, dual_coordinate
 from rankwise.theory.finding import Check, Curve, Finding, Panel
-from rankwise.theory.proved.commuting import Commuting, Sweep, dual_coordinate, sweep
+from rankwise.theory.proved.commuting import Sweep, sweep
 
 
 def schatten_not_minimal(
@@ -131,17 +132,19 @@ def _shift_panel(swept: Sequence[Sweep]) -> Panel:
         shifts = [shift_of_limit(size, each.depth, float(start)) for start in each.starts]
         curves.append(Curve(name, each.starts, each.limits[:, 2, 2], "points"))
         curves.append(Curve(f"{name} (predicted)", each.starts, shifts, "dashed"))
-    return Panel("The limit approaches diag(1, 1, 0, ...)", "alpha", "W 33 at the end", tuple(curves), log="xy")
+    return Panel("Approach of diag(1, 1, 0, ...)", "scale α of the start", "W₃₃ at the end", tuple(curves), log="xy")
 
 
 def _descent_panels(limit: np.ndarray, powers: Sequence[float]) -> list[Panel]:
-    steps, small = np.linspace(0, 1, 101), np.geomspace(1e-3, 1, 13)
+    # At step 1 an eigenvalue vanishes, and its power falls infinitely fast.
+    steps = np.append(np.linspace(0, 0.99, 100), 1 - np.append(np.geomspace(1e-2, 1e-12, 40), 0))
+    small = np.geomspace(1e-3, 1, 13)
     along, order = [], []
     for p in powers:
         along.append(Curve(f"p = {p:g}", steps, [schatten_change(limit, step, p) for step in steps]))
         order.append(Curve(f"p = {p:g}", small, [-schatten_change(limit, step, p) for step in small], "points"))
         order.append(Curve(f"p = {p:g} (predicted)", small, p * (1 - p) * small**2, "dashed"))
     return [
-        Panel("Sum of p-th powers along the direction", "step on (1, 2) and (2, 1)", "change", tuple(along)),
-        Panel("Second order: p (1 - p) step²", "step", "fall of the sum", tuple(order), log="xy"),
+        Panel("Along the direction", "step ε on (1, 2) and (2, 1)", "change of Σ σᵖ", tuple(along)),
+        Panel("Beside p (1 − p) ε²", "step ε on (1, 2) and (2, 1)", "fall of Σ σᵖ", tuple(order), log="xy"),
     ]

@@ -102,15 +102,27 @@ def toy_modes(
             curve
             for k, s in enumerate(targets)
             for curve in (
-                Curve(f"target {s:g}", times, measured[:, k]),
-                Curve(f"target {s:g} (predicted)", times[::6], closed[::6, k], "dashed"),
+                Curve(f"target {s:g}", times[::3], measured[::3, k], "points"),
+                Curve(f"target {s:g} (predicted)", *_graph(depth, s, scale, times), "dashed"),
             )
         ]
-        panels.append(Panel(f"depth {depth}", "time", "singular value", tuple(curves)))
+        title = "Infinite depth, in the time N t" if depth == math.inf else f"Depth {depth}"
+        panels.append(Panel(title, "time", "singular value", tuple(curves)))
     return Finding(
         "toy_modes", "Decoupled modes follow sigma' = N sigma^(2-2/N) (s - sigma): the deeper, the more one at a time.",
         "gissin2020implicit; gidel2019implicit", tuple(checks), tuple(panels),
     )  # fmt: skip
+
+
+def _graph(depth: float, target: float, start: float, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times and values of the closed form, close together where the mode rises within less than one of the times."""
+    factor = 1.0 if depth == math.inf else float(depth)
+    rising = target / (1 + np.exp(-np.linspace(-math.log(target / start - 1), CLOSE / 4, 200)))
+    rising[0] = start
+    when = mode_time(depth, target, start, rising) / factor
+    shown = when < times[-1]
+    end = mode_value(depth, target, start, factor * times[-1:])
+    return np.append(when[shown], times[-1]), np.append(rising[shown], end)
 
 
 def _diagonals(problem: Completion, depth: float, scale: float, times: np.ndarray, tolerance: float) -> np.ndarray:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rankwise.factorizations import Deep, Identity
-from rankwise.factorizations.initializations import Array, Initialization
+from rankwise.factorizations import Deep, Given, Identity, Initialization
 from rankwise.loop import solve
 from rankwise.optimizers import Optimizer
 from rankwise.problems import Completion
@@ -22,30 +20,8 @@ from rankwise.theory.finding import Check, Curve, Finding, Panel
 ROUNDING = 1e-12
 # So long after its escape a flow has come to a loss of 1e-4 at every depth (6e4 at depth 2).
 HORIZON = 1e7
-
-
-@dataclass(frozen=True, eq=False)
-class Split(Initialization):
-    """A given matrix M = U S V^T as balanced layers: S^(1/N) V^T, S^(1/N), ..., U S^(1/N), whose product is scale * M.
-
-    Source: the balanced start of Arora, Cohen, Hazan 2018 (`arora2018optimization`).
-    """
-
-    matrix: Any
-    scale: Any = 1.0
-
-    def layers(self, widths: tuple[int, ...], *, key: Array, dtype: Any) -> tuple[Array, ...]:
-        """The layers; all hidden widths must be min(d1, d2)."""
-        import jax.numpy as jnp
-
-        del key
-        u, sigma, vt = jnp.linalg.svd(jnp.asarray(self.matrix, dtype), full_matrices=False)
-        root = (self.scale * sigma) ** (1 / (len(widths) - 1))
-        return (root[:, None] * vt, *[jnp.diag(root)] * (len(widths) - 3), u * root)
-
-    def root(self, shape: tuple[int, int], *, key: Array, dtype: Any) -> Array:
-        """Not available: the matrix need not be positive semidefinite."""
-        raise ValueError("a matrix split into balanced layers has no symmetric root; take a Deep factorization")
+# From a negative determinant the flow is followed to so small a share of the loss: there |W_11| has come to its level.
+FURTHER = 1e-4
 
 
 def instance() -> Completion:
@@ -56,12 +32,12 @@ def instance() -> Completion:
     return Completion((2, 2), np.array([0, 1, 1]), np.array([1, 0, 1]), np.array([1.0, 1.0, 0.0]))
 
 
-def generic_start(positive: bool, scale: float, seed: int) -> Split:
+def generic_start(positive: bool, scale: float, seed: int) -> Given:
     """A Gaussian 2 x 2 matrix of the wanted sign of the determinant, times the scale, as balanced layers."""
     matrix = np.random.default_rng(seed).standard_normal((2, 2))
     if (np.linalg.det(matrix) > 0) != positive:
         matrix = matrix[::-1].copy()
-    return Split(matrix, scale)
+    return Given(matrix, scale)
 
 
 def entry_bound(loss: Any) -> Any:
@@ -84,43 +60,85 @@ def rank_bound(loss: float) -> float:
 
 
 def unbounded_norm(
-    depth: int = 3, loss: float = 1e-2, scale: float = 1e-2, seed: int = 0, tolerance: float = 1e-9
+    depth: int | Sequence[int] = (2, 3, 4),
+    loss: float = 1e-3,
+    scale: float = 1e-2,
+    seed: int = 0,
+    tolerance: float = 1e-9,
 ) -> Finding:
     """Gradient flow of balanced layers to a given loss, from a positive and from a negative determinant.
 
     The flow keeps the determinant's sign. Where it is positive, |W_11| exceeds (1 - sqrt(2 l))^2 / sqrt(2 l) at loss
-    l, which no norm survives as l falls, and the effective rank falls to 1. The positive start is scale * I, the
-    negative one is generic. details: by sign, an array of rows (time, loss, W_11, sigma_1, sigma_2, determinant).
+    l, which no norm survives as l falls, and the effective rank falls to 1. Where it is negative nothing forces |W_11|
+    to grow: the flow is followed to 1e-4 times the loss, and |W_11| measured over the last two decades of it. The
+    positive start is scale * I, the negative one is generic. details: by depth and sign, an array of rows (time, loss,
+    W_11, sigma_1, sigma_2, determinant). notes: |W_11| at every decade of the loss.
 
     Raises:
-        ValueError: if depth is not an integer of at least 2, loss does not lie between 0 and 0.4, or scale is not
+        ValueError: if a depth is not an integer of at least 2, loss does not lie between 0 and 0.4, or scale is not
             positive.
 
     Source: Razin and Cohen 2020 (`razin2020implicit`); the bounds' constants are derived here.
     """
-    _check(depth, loss, scale)
-    positive = trajectory(depth, Identity(scale), loss, tolerance)
-    negative = trajectory(depth, generic_start(False, scale, seed), loss, tolerance)
-    fitted = positive[positive[:, 1] < 0.4]
-    last = fitted[-1]
-    entry = float((np.abs(fitted[:, 2]) / entry_bound(fitted[:, 1])).min())
-    second = float((fitted[:, 4] / np.sqrt(2 * fitted[:, 1])).max())
-    checks = (
-        Check("loss reached", float(last[1]), loss, "<="),
-        Check("least |W_11| / bound along the flow", entry, 1.0, ">="),
-        Check("largest sigma_2 / sqrt(2 l) along the flow", second, 1.0, "<="),
-        Check("effective rank at the end", float(effective_rank(last[3:5])), rank_bound(float(last[1])), "<="),
-        Check("least determinant / |W|^2, positive start", _determinant(positive).min(), 0.0, ">=", ROUNDING),
-        Check("largest determinant / |W|^2, negative start", _determinant(negative).max(), 0.0, "<=", ROUNDING),
-    )  # fmt: skip
+    depths = [depth] if isinstance(depth, int) else list(depth)
+    for each in depths or [0]:
+        _check(each, loss, scale)
+    starts = {"positive": (Identity(scale), loss), "negative": (generic_start(False, scale, seed), FURTHER * loss)}
+    runs = {n: {sign: trajectory(n, start, goal, tolerance) for sign, (start, goal) in starts.items()} for n in depths}
+    checks = [
+        check
+        for n in depths
+        for check in (*_positive_checks(n, runs[n]["positive"], loss), *_negative_checks(n, runs[n]["negative"], loss))
+    ]
     return Finding(
         "unbounded_norm",
-        f"at depth {depth} a positive determinant drives |W_11| beyond every bound and the rank to 1 as the loss falls",
+        "a positive determinant drives |W_11| beyond every bound and the rank to 1 as the loss falls; from a negative "
+        "one |W_11| comes to a level",
         "razin2020implicit",
-        checks,
-        _panels(positive, negative),
-        details={"positive": positive, "negative": negative},
+        tuple(checks),
+        _panels(runs),
+        details=runs,
+        notes=tuple(_note(n, runs[n], loss) for n in depths),
     )
+
+
+def _positive_checks(depth: int, rows: np.ndarray, loss: float) -> tuple[Check, ...]:
+    fitted = rows[rows[:, 1] < 0.4]
+    last, name = fitted[-1], f"depth {depth}"
+    entry = float((np.abs(fitted[:, 2]) / entry_bound(fitted[:, 1])).min())
+    second = float((fitted[:, 4] / np.sqrt(2 * fitted[:, 1])).max())
+    return (
+        Check(f"{name}: loss reached", float(last[1]), loss, "<="),
+        Check(f"{name}: least |W_11| / bound along the flow", entry, 1.0, ">="),
+        Check(f"{name}: largest sigma_2 / sqrt(2 l) along the flow", second, 1.0, "<="),
+        Check(f"{name}: effective rank at the end", float(effective_rank(last[3:5])), rank_bound(float(last[1])), "<="),
+        Check(f"{name}: least determinant / |W|^2", _determinant(rows).min(), 0.0, ">=", ROUNDING),
+    )
+
+
+def _negative_checks(depth: int, rows: np.ndarray, loss: float) -> tuple[Check, ...]:
+    """From a negative determinant the residual vanishes as exp(-c t), and W_11 moves by no more than its root."""
+    end = FURTHER * loss
+    growth = entry_at(rows, end) / entry_at(rows, 100 * end)
+    name = f"depth {depth}, negative determinant"
+    return (
+        Check(f"{name}: loss reached", float(rows[-1, 1]), end, "<="),
+        # From a positive one it grows tenfold over two decades.
+        Check(f"{name}: growth of |W_11| over the last two decades of the loss", growth, 1.0, "=", 0.05),
+        Check(f"{name}: largest determinant / |W|^2", _determinant(rows).max(), 0.0, "<=", ROUNDING),
+    )
+
+
+def _note(depth: int, runs: dict[str, np.ndarray], loss: float) -> str:
+    """|W_11| by decades of the loss, beside the bound."""
+    decades = 10.0 ** -np.arange(1, math.floor(-math.log10(loss) + 1e-9) + 1)
+    said = [
+        f"{entry_at(runs['positive'], each):.3g} (bound {float(entry_bound(each)):.3g}; negative determinant "
+        f"{entry_at(runs['negative'], each):.3g}) at loss {each:g}"
+        for each in decades
+    ]
+    level = abs(float(runs["negative"][-1, 2]))
+    return f"Depth {depth}, |W_11|: {', '.join([*said, f'{level:.3g} at the end of the negative one'])}."
 
 
 def unbounded_norm_steps(
@@ -215,33 +233,41 @@ def _change_of_sign(rate: float, rows: np.ndarray) -> tuple[float, ...]:
     return (rate, rows[-1, 2], rows[-1, 5], rows[changed, 1], rows[changed, 2])
 
 
-def _panels(positive: np.ndarray, negative: np.ndarray) -> tuple[Panel, ...]:
-    l = np.geomspace(0.3, min(positive[-1, 1], 0.29), 60)  # noqa: E741
-    runs = (("positive determinant", positive), ("negative determinant", negative))
-    entries = [Curve(name, r[1:, 1], np.abs(r[1:, 2])) for name, r in runs]
-    ranks = [Curve(name, r[1:, 1], [float(effective_rank(s)) for s in r[1:, 3:5]]) for name, r in runs]
-    bound = Curve("positive determinant, at least (predicted)", l, entry_bound(l), "dashed")
-    most = Curve("positive determinant, at most (predicted)", l, [rank_bound(float(x)) for x in l], "dashed")
+def _panels(runs: dict[int, dict[str, np.ndarray]]) -> tuple[Panel, ...]:
+    least = min(both["positive"][-1, 1] for both in runs.values())
+    l = np.geomspace(0.3, min(least, 0.29), 60)  # noqa: E741
+    shown = {
+        f"depth {depth}, {sign} determinant": rows[1:][rows[1:, 1] >= least]
+        for depth, both in runs.items()
+        for sign, rows in both.items()
+    }
+    entries = [Curve(name, r[:, 1], np.abs(r[:, 2])) for name, r in shown.items()]
+    ranks = [Curve(name, r[:, 1], [float(effective_rank(s)) for s in r[:, 3:5]]) for name, r in shown.items()]
+    label = "bound for positive determinants"
+    least_entry = Curve(label, l, entry_bound(l), "dotted")
+    most_rank = Curve(label, l, [rank_bound(float(x)) for x in l], "dotted")
     return (
-        Panel("the free entry", "loss", "|W_11|", (*entries, bound), "xy"),
-        Panel("effective rank", "loss", "effective rank", (*ranks, most), "x"),
+        Panel("The free entry", "loss", "|W₁₁|", (*entries, least_entry), "xy"),
+        Panel("Effective rank", "loss", "effective rank", (*ranks, most_rank), "x"),
     )
 
 
 def _step_panels(eta: np.ndarray, runs: list[np.ndarray], rows: np.ndarray, growth: float) -> tuple[Panel, ...]:
-    late = [run[run[:, 1] < 0.3] for run in runs]
-    curves = [Curve(f"step {rate:g}", run[:, 1], np.abs(run[:, 2])) for rate, run in zip(eta, late, strict=True)]
-    l = np.geomspace(0.3, runs[-1][-1, 1], 60)  # noqa: E741
-    bound = Curve("positive determinant, at least (predicted)", l, entry_bound(l), "dashed")
     level = np.abs(rows[:, 1])
+    # Close to the levels, on a linear axis: before them all steps follow one line, that of the flow.
+    late = [run[np.abs(run[:, 2]) > level.min() / 2] for run in runs]
+    curves = [Curve(f"step {rate:g}", run[:, 1], np.abs(run[:, 2])) for rate, run in zip(eta, late, strict=True)]
+    l = np.geomspace(max(float(run[0, 1]) for run in late), min(float(run[-1, 1]) for run in late), 200)  # noqa: E741
+    l = l[entry_bound(l) < 1.2 * level.max()]  # noqa: E741
+    bound = Curve("bound for positive determinants", l, entry_bound(l), "dotted")
     middle = (level**2).mean() + 4 * (np.log(1 / eta) - np.log(1 / eta).mean())
     levels = (
-        Curve(f"W_11^2: {growth:.2f} per decade", np.log10(1 / eta), level**2, "points"),
+        Curve(f"W₁₁²: {growth:.2f} per decade", np.log10(1 / eta), level**2, "points"),
         Curve("4 log(1 / step) + constant (predicted)", np.log10(1 / eta), middle, "dashed"),
     )
     return (
-        Panel("gradient descent at depth 2", "loss", "|W_11|", (*curves, bound), "xy"),
-        Panel("where it levels off", "log10(1 / step)", "W_11^2", levels),
+        Panel("Gradient descent at depth 2", "loss", "|W₁₁|", (*curves, bound), "x"),
+        Panel("Where it levels off", "log₁₀(1 / step)", "W₁₁²", levels),
     )
 
 
