@@ -191,3 +191,14 @@ def test_functions_that_jax_cannot_trace_are_refused_by_compiled_solvers():
 def test_rank_one_refusals(lefts, rights, values, words):
     with pytest.raises(ValueError, match=words):
         rw.RankOneSensing(lefts, rights, values)
+
+
+def test_flows_of_the_product_need_a_traceable_forward_only():
+    def backward_by_numpy(vector):
+        return np.tensordot(np.asarray(vector), SENSORS, 1)
+
+    problem = rw.Operator((3, 4), forward, backward_by_numpy, VALUES)
+    flow = rw.EndToEndFlow(2, rw.Gaussian(1e-2), times=[0.5])
+    plain = rw.Sensing(SENSORS, VALUES)
+    one, other = rw.solve(problem, flow, key=0), rw.solve(plain, flow, key=0)
+    np.testing.assert_allclose(np.asarray(one.matrix), np.asarray(other.matrix), rtol=1e-6)

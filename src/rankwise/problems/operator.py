@@ -78,8 +78,13 @@ class Operator(Problem):
         return self._run(self.forward, given, given.left if isinstance(given, LowRank) else given)
 
     def adjoint(self, vector: Array) -> Array:
-        """backward(vector), shape (d1, d2)."""
-        return self._run(self.backward, vector, vector)
+        """backward(vector), shape (d1, d2); under JAX the transpose of `forward`, which alone has to be traceable."""
+        if isinstance(vector, np.ndarray):
+            return self._run(self.backward, vector, vector)
+        import jax
+        import jax.numpy as jnp
+
+        return jax.vjp(self.forward, jnp.zeros(self.shape, vector.dtype))[1](vector)[0]
 
     def energy(self) -> Any:
         """sum_i |A_i|_F^2 as given or estimated."""
