@@ -54,7 +54,7 @@ class GaussNewton(Ranked):
     variant: Literal["balanced", "setting", "averaging", "updating"] = "balanced"
     inner_steps: int = 200
     accuracy: float = 1e-4
-    patience: int = 20
+    patience: int | None = None
     norm_limit: float = 1e10
 
     def __post_init__(self) -> None:

@@ -23,8 +23,8 @@ class R2RILS(Ranked):
     Then U <- norm(U + norm(A)), V <- norm(V + norm(B)), where norm scales every column to length 1. The residual may
     rise before it falls, and with it the norm of the matrix, hence the high `norm_limit`; the bases cannot diverge.
 
-    inner_steps: the most iterations of LSQR (on the scaled unknowns of `GaussNewton`, where it needs fewer than
-    published).
+    inner_steps: the most iterations of LSQR. The published 1,000 are meant for unscaled unknowns; on those of
+    `GaussNewton` they solve so exactly that directions the observations barely see carry the bases away.
     accuracy: the relative accuracy at which LSQR ends.
     default_steps is 1,000.
 
@@ -34,9 +34,9 @@ class R2RILS(Ranked):
     Source: Bauch, Nadler, Zilber 2021 (`bauch2021rank`), algorithm 1.
     """
 
-    inner_steps: int = 1_000
+    inner_steps: int = 200
     accuracy: float = 1e-15
-    patience: int = 20
+    patience: int | None = None
     norm_limit: float = 1e10
 
     def __post_init__(self) -> None:

@@ -19,6 +19,8 @@ from rankwise.spectrum import root_mean_square
 
 # A drive for another rank below this share of the first counts as none.
 NO_DRIVE = 1e-14
+# The patience that None means: where the rank grows, and where it is given, so that no other rank is waiting.
+PATIENCE_GROWING, PATIENCE_GIVEN = 20, 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class AtRank(Plain):
 
     problem: the problem with values divided by `size`, and scale 1. matrix: the present LowRank, to be multiplied by
     `size`. memory: what the method itself keeps between steps, None if nothing.
-    recent: the root mean square residuals since the rank was reached, the last `patience` + 1 of them at most.
+    recent: the root mean square residuals since the rank was reached, the last patience + 1 of them at most.
     drive: the leading singular value of minus the gradient at W = 0. verdict: why to stop, or running.
     size, dtype: the unit, and the precision of the data.
     """
@@ -57,6 +59,8 @@ class Ranked(Solver):
     by rank 0.
 
     tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
+    patience: None means 20 steps where the rank grows and 300 where it is given: plateaus may be long, and no other
+        rank is waiting.
 
     Raises:
         ValueError: if a number is out of range, or (from `check`) the rank does not fit the shape.
@@ -67,7 +71,7 @@ class Ranked(Solver):
     tolerance: float | None = None
     noise: float | None = None
     stationary: float = 1e-3
-    patience: int = 5
+    patience: int | None = 5
     norm_limit: float = 1e4
     check_every: int = 1
 
@@ -121,7 +125,7 @@ class Ranked(Solver):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             matrix, memory = self.iterate(state.problem, state.matrix, state.memory)
             rmse = _rmse(state.problem, matrix)
-        recent = (*state.recent, rmse)[-self.patience - 1 :]
+        recent = (*state.recent, rmse)[-self._patience() - 1 :]
         moved = replace(state, matrix=matrix, memory=memory, recent=recent)
         return replace(moved, verdict=self._verdict(problem, moved))
 
@@ -154,9 +158,14 @@ class Ranked(Solver):
         return self._enter(problem, state, append_pair(unit, matrix, (u, v), False))
 
     def _exhausted(self, state: AtRank) -> bool:
-        """Whether the last `patience` steps have gained next to nothing on the residual before them."""
-        full = len(state.recent) > self.patience
+        """Whether the last patience steps have gained next to nothing on the residual before them."""
+        full = len(state.recent) > self._patience()
         return full and not min(state.recent[1:]) < (1 - self.stationary) * state.recent[0]
+
+    def _patience(self) -> int:
+        if self.patience is not None:
+            return self.patience
+        return PATIENCE_GROWING if self.rank is None else PATIENCE_GIVEN
 
     def _verdict(self, problem: Problem, state: AtRank) -> RESULTS:
         rmse, rank = state.recent[-1], state.matrix.rank

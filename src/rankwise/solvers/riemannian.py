@@ -12,8 +12,8 @@ from rankwise.plain import Plain
 from rankwise.problems import Problem
 from rankwise.solvers.ranked import Ranked
 
-# A direction less aligned with minus the gradient than this (cosine) is replaced by it.
-LEAST_COSINE = 0.1
+# Restart where <g, last g> is at least this share of |g|^2: Powell's test that gradients are still nearly orthogonal.
+ORTHOGONAL = 0.1
 # Backtracking: the share of the predicted decrease a step must reach, and the most halvings.
 ARMIJO, MAX_HALVINGS = 1e-4, 40
 
@@ -44,7 +44,7 @@ class Tangent(Plain):
 class Conjugate(Plain):
     """What the method keeps: the singular vectors and values of the matrix, and what the last step leaves behind.
 
-    gradient, direction: those of the last step, projected to the tangent space here; None at first.
+    gradient, direction: those of the last step, moved to the tangent space here; None at first.
     square: |gradient|^2 of the last step.
     """
 
@@ -61,11 +61,15 @@ class RiemannianCG(Ranked):
     """Conjugate gradients on the manifold of rank-r matrices (LRGeomCG), at a known or growing rank (Pursuit).
 
     At W = U S V^T, with G = sum_i e_i A_i and residual e, the gradient of 1/2 |e|^2 on the manifold is the projection
-    P(G) = U U^T G + G V V^T - U U^T G V V^T. The direction is -gradient + beta * (the last one, projected to the new
-    tangent space), beta = max(0, <g, g - P(g_last)> / |g_last|^2) (Polak and Ribiere), or -gradient where the cosine
-    between the two is below 0.1. The first step is t = -<measure(direction), e> / |measure(direction)|^2, exact
-    along the tangent, halved until it decreases 1/2 |e|^2 by 1e-4 of what the slope predicts; W + t * direction is
-    retracted by its best approximation of rank r. A step costs O(m r + (d1 + d2) r^2).
+    P(G) = U U^T G + G V V^T - U U^T G V V^T. The direction is -g + beta T(last direction) with
+    beta = max(0, <g, g - T(last g)> / |last g|^2) (Polak and Ribiere). It is -g alone where
+    |<g, T(last g)>| >= 0.1 |g|^2 (Powell's restart), or where it would not descend. T carries a tangent vector
+    U M V^T + L V^T + U R^T over block by block, to U' (U'^T U M V^T V') V'^T + (L V^T V') V'^T + U' (R U^T U')^T with
+    L V^T V' and R U^T U' made orthogonal to U' and V'. As in the authors' code it leaves out what one block would
+    give to another; with that, or without the restart, the method is drawn to minima of large norm much more often.
+    The first step is t = -<measure(direction), e> / |measure(direction)|^2, exact along the tangent, halved until
+    it decreases 1/2 |e|^2 by 1e-4 of what the slope predicts; W + t * direction is retracted by its best
+    approximation of rank r. A step costs O(m r + (d1 + d2) r^2).
     Own code rather than pymanopt's, whose optimizers run to their end at one rank: they hand out no state to go on
     from, and no step at which the rank could grow.
     default_steps is 10,000.
@@ -77,7 +81,7 @@ class RiemannianCG(Ranked):
     Tan, Tsang, Wang, Vandereycken, Pan 2014 (`tan2014riemannian`), one pair at a time.
     """
 
-    patience: int = 20
+    patience: int | None = None
 
     @property
     def default_steps(self) -> int:
@@ -102,7 +106,7 @@ class RiemannianCG(Ranked):
             moved = _balanced(u, s, v)
             rest = problem.residual(moved)
             if rest @ rest / 2 <= loss + ARMIJO * step * slope:
-                before, last = (_project(u, v, _along(memory, tangent)) for tangent in (gradient, direction))
+                before, last = (_carried(memory, u, v, tangent) for tangent in (gradient, direction))
                 return moved, Conjugate(u, s, v, before, last, gradient.inner(gradient))
             step /= 2
         return matrix, Conjugate(memory.u, memory.s, memory.v)
@@ -114,13 +118,17 @@ def _balanced(u: np.ndarray, s: np.ndarray, v: np.ndarray) -> LowRank:
 
 
 def _project(u: np.ndarray, v: np.ndarray, matrix: Any) -> Tangent:
-    """The projection of a matrix (a `LowRank`, or anything with `@` and `.T`) to the tangent space at bases u, v."""
-    if isinstance(matrix, LowRank):
-        by_right, by_left = matrix.left @ (matrix.right.T @ v), matrix.right @ (matrix.left.T @ u)
-    else:
-        by_right, by_left = matrix @ v, matrix.T @ u
+    """The projection of a matrix (anything with `@` and `.T`) to the tangent space at bases u, v."""
+    by_right, by_left = matrix @ v, matrix.T @ u
     core = u.T @ by_right
     return Tangent(core, by_right - u @ core, by_left - v @ core.T)
+
+
+def _carried(at: Conjugate, u: np.ndarray, v: np.ndarray, tangent: Tangent) -> Tangent:
+    """The tangent vector moved to the bases u, v, each of its blocks by itself."""
+    by_u, by_v = at.u.T @ u, at.v.T @ v
+    left, right = tangent.left @ by_v, tangent.right @ by_u
+    return Tangent(by_u.T @ tangent.core @ by_v, left - u @ (u.T @ left), right - v @ (v.T @ right))
 
 
 def _along(at: Conjugate, tangent: Tangent) -> LowRank:
@@ -129,15 +137,15 @@ def _along(at: Conjugate, tangent: Tangent) -> LowRank:
 
 
 def _direction(memory: Conjugate, gradient: Tangent) -> Tangent:
-    """The conjugate direction, or minus the gradient at the start or where the two are nearly orthogonal."""
+    """The conjugate direction, or minus the gradient at a restart."""
     down = gradient.times(-1.0)
     if memory.gradient is None or memory.direction is None or not memory.square > 0:
         return down
-    square = gradient.inner(gradient)
-    beta = max(0.0, (square - gradient.inner(memory.gradient)) / memory.square)
-    direction = down.plus(beta, memory.direction)
-    aligned = down.inner(direction) >= LEAST_COSINE * np.sqrt(square * direction.inner(direction))
-    return direction if aligned else down
+    square, overlap = gradient.inner(gradient), gradient.inner(memory.gradient)
+    if abs(overlap) >= ORTHOGONAL * square:
+        return down
+    direction = down.plus(max(0.0, (square - overlap) / memory.square), memory.direction)
+    return direction if gradient.inner(direction) < 0 else down
 
 
 def _retract(at: Conjugate, direction: Tangent, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
