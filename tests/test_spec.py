@@ -164,7 +164,12 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
         ("solver.penalty.weight", [1], "solver.penalty: weight must be a number, not [1]"),
         ("max_stpes", 3, "max_stpes is not a key; did you mean 'max_steps'?"),
         ("max_steps", "few", "max_steps must be a whole number, not 'few'"),
-        ("checkpoints", {"a": 1}, "checkpoints must be a whole number"),
+        ("checkpoints", "many", "checkpoints must be a whole number"),
+        ("checkpoints", {"a": 1}, "checkpoints.a is not a key; known: count, spacing"),
+        ("checkpoints", {"count": 0}, "checkpoints.count must be at least 1, not 0"),
+        ("checkpoints", {"count": 3, "spacing": "wide"}, "checkpoints.spacing must be 'log' or 'linear', not 'wide'"),
+        ("solver.penalty", ["nuclear", {"name": "ratios"}], "solver.penalty[1].name: unknown penalty 'ratios'"),
+        ("problem.holdout_key", 0.5, "problem.holdout_key must be a whole number, not 0.5"),
         ("track", "effective_rank", "track must be a list of names"),
         ("track", ["efective_rank"], "track: unknown track 'efective_rank'; did you mean 'effective_rank'?"),
     ],
@@ -220,3 +225,17 @@ def test_junk_anywhere_is_built_or_refused(path):
             build_spec(changed(path, junk))
         except ValueError as error:
             assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_checkpoints_in_equal_ratios_or_intervals():
+    log = build_spec({**RUN, "max_steps": 1000, "checkpoints": {"count": 4}})
+    assert log.arguments["checkpoints"] == [0, 1, 10, 100, 1000]
+    even = build_spec({**RUN, "checkpoints": {"count": 5, "spacing": "linear"}})
+    assert even.arguments["checkpoints"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_list_of_penalties_is_their_sum():
+    terms = [{"name": "ratio", "weight": 1e-2}, {"name": "norm_cap", "weight": 0.5}]
+    spec = build_spec(changed("solver.penalty", terms))
+    assert [type(term).__name__ for term in spec.solver.penalty.terms] == ["Ratio", "NormCap"]
+    assert spec.solver.penalty.terms[1].weight == 0.5

@@ -1,0 +1,113 @@
+"""A run from names and numbers, as in a TOML file: a problem, a solver, and how long and what to watch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankwise.loop import solve
+from rankwise.lowrank import LowRank
+from rankwise.measures import MEASURES
+from rankwise.problems import Problem
+from rankwise.solution import Solution
+from rankwise.solvers import Solver
+from rankwise.spec.problems import build_problem
+from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
+from rankwise.spec.solvers import build_solver
+
+RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run: the training problem, what measures may look at besides, the solver, and `solve`'s arguments."""
+
+    problem: Problem
+    solver: Solver
+    truth: LowRank | None = None
+    heldout: Problem | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def solve(self, progress: Any = None) -> Solution:
+        """Run it."""
+        return solve(
+            self.problem,
+            self.solver,
+            truth=self.truth,
+            heldout=self.heldout,
+            progress=progress,
+            **self.arguments,
+        )
+
+
+def read_spec(path: str | Path) -> Spec:
+    """The run that a TOML file describes.
+
+    Raises:
+        ValueError: naming the file and the key's path, on broken TOML, unknown keys or names, or wrong values.
+        OSError: if the file cannot be read.
+    """
+    given = read_toml(path)
+    try:
+        return build_spec(given, Path(path).parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        ValueError: naming the file, if it is not TOML.
+        OSError: if the file cannot be read.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a TOML file: it is not UTF-8 text") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error
+
+
+def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
+    """The run that nested names and numbers describe; file names are relative to `folder`."""
+    refuse_unknown(given, ("problem", "solver", *RUN_KEYS), "")
+    solver = build_solver(section(given, "solver", ""))
+    arguments = build_arguments(given, solver)
+    problem, truth, heldout = build_problem(section(given, "problem", ""), folder)
+    return Spec(problem, solver, truth, heldout, arguments, dict(given))
+
+
+def build_arguments(given: Mapping[str, Any], solver: Solver) -> dict[str, Any]:
+    """The arguments of `solve` that a run gives: key, max_steps, track, checkpoints."""
+    arguments = {key: given[key] for key in RUN_KEYS if key in given}
+    check_kind(arguments.get("max_steps", 0), {"int"}, "max_steps")
+    for name in words(arguments.get("track", []), "track"):
+        known(name, {"train_loss": None, **MEASURES}, "track")
+    steps = arguments.get("checkpoints", [])
+    if isinstance(steps, Mapping):
+        last = arguments.get("max_steps", solver.default_steps)
+        arguments["checkpoints"] = _spaced(table(steps, "checkpoints"), last)
+        return arguments
+    for number in steps if isinstance(steps, list | tuple) else [steps]:
+        check_kind(number, {"int"}, "checkpoints")
+    return arguments
+
+
+def _spaced(given: dict[str, Any], last: int) -> list[int]:
+    """Steps from 0 to the last in so many intervals, equal or of equal ratio."""
+    refuse_unknown(given, ("count", "spacing"), "checkpoints.")
+    count, spacing = section(given, "count", "checkpoints."), given.get("spacing", "log")
+    check_kind(count, {"int"}, "checkpoints.count")
+    if count < 1:
+        raise ValueError(f"checkpoints.count must be at least 1, not {count}")
+    if spacing not in ("log", "linear"):
+        raise ValueError(f"checkpoints.spacing must be 'log' or 'linear', not {spacing!r}")
+    steps = np.geomspace(1, max(last, 1), count) if spacing == "log" else np.linspace(0, last, count + 1)
+    return [0, *np.unique(steps[(steps >= 0.5) & (steps <= last)].round().astype(int)).tolist()]
