@@ -124,6 +124,25 @@ def solve_batch(
     return [_solution(run, seconds) for run in runs]
 
 
+def check(
+    problem: Problem,
+    solver: Solver,
+    *,
+    max_steps: int | None = None,
+    track: Sequence[str] = (),
+    checkpoints: int | Sequence[int] | None = None,
+    heldout: Problem | None = None,
+    truth: Any = None,
+) -> None:
+    """Raise the ValueError with which `solve` would refuse these arguments; nothing is run."""
+    _check_member(problem, solver, (heldout, truth))
+    limit = _limit(solver.last_step(None) if max_steps is None else max_steps)
+    names = tuple(dict.fromkeys(("train_loss", *_names(track))))
+    measurable(names, {"heldout": heldout is not None, "truth": truth is not None, "layers": solver.layered})
+    if solver.driver == "compiled":
+        _checkpoints(solver.default_checkpoints if checkpoints is None else checkpoints, 0, limit)
+
+
 def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> None:
     """Raise a ValueError if the solver cannot take the problem or its misfit, or data are of another shape."""
     if not isinstance(problem.misfit, solver.misfits):

@@ -113,6 +113,12 @@ def flatten(obj: Plain) -> tuple[list[Any], tuple[Any, ...]]:
     return [number for numbers, _ in parts for number in numbers], tuple(rest for _, rest in parts)
 
 
+def structure(obj: Plain) -> tuple[Any, ...]:
+    """All of a plain object but its numbers, hashable: objects of equal structure share one compiled program."""
+    numbers, rest = flatten(obj)
+    return type(obj), rest, tuple(structure(one) if isinstance(one, Plain) else np.shape(one) for one in numbers)
+
+
 def unflatten(cls: type[Plain], rest: tuple[Any, ...], numbers: Iterable[Any]) -> Plain:
     """The inverse of `flatten`, without validation: the numbers may be tracers."""
     obj = object.__new__(cls)

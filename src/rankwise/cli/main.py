@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rankwise.cli import complete, listing, solve, theory
+from rankwise.cli import complete, listing, solve, study, theory
 from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.registry import nearest
 
-COMMANDS = {"complete": complete, "solve": solve, "theory": theory, "list": listing}
+COMMANDS = {"complete": complete, "solve": solve, "theory": theory, "study": study, "list": listing}
 
 
 class OneLine(argparse.ArgumentParser):

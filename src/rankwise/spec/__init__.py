@@ -2,10 +2,11 @@
 
 from rankwise.spec.problems import build_problem
 from rankwise.spec.record import record, write_record
-from rankwise.spec.run import Spec, build_arguments, build_spec, read_spec, read_toml
+from rankwise.spec.run import RUN_KEYS, Spec, build_arguments, build_spec, read_spec, read_toml
 from rankwise.spec.solvers import build_solver
 
 __all__ = [
+    "RUN_KEYS",
     "Spec",
     "build_arguments",
     "build_problem",

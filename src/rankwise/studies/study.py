@@ -1,0 +1,273 @@
+"""A study: grids of names and numbers in one TOML file, and what is to be drawn and claimed from their results."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rankwise.registry import nearest
+from rankwise.spec import read_toml
+from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
+from rankwise.studies.cases import Case, address
+from rankwise.studies.overlay import Settings, overlay, put
+from rankwise.studies.tasks import TASKS, Task
+
+KEYS = (
+    "title", "about", "source", "case", "axes", "seeds", "batch", "data", "grid", "figures", "tables", "claims",
+    "quick",
+)  # fmt: skip
+# The members of a batch unless the study says otherwise.
+BATCH = 64
+SEED = "seed"
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A named axis: its values as they are called, and what each changes in a case, by dotted key."""
+
+    name: str
+    label: str
+    values: tuple[Any, ...]
+    changes: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The product of some axes over common settings. lacks: the data set it cannot run without, "" if none."""
+
+    name: str
+    settings: Settings
+    axes: tuple[Axis, ...]
+    lacks: str = ""
+
+    @property
+    def task(self) -> Task:
+        """What a case of it does."""
+        return TASKS[self.settings["task"]]
+
+    def cases(self, folder: Path) -> Iterator[Case]:
+        """Every combination of the axes' values, the last axis fastest."""
+        for chosen in itertools.product(*(range(len(axis.values)) for axis in self.axes)):
+            settings, labels = self.settings, {}
+            for axis, i in zip(self.axes, chosen, strict=True):
+                labels[axis.name] = axis.values[i]
+                for key, value in axis.changes[i].items():
+                    settings = put(settings, key, value)
+            if SEED in labels:
+                settings = self.task.seeded(settings, labels[SEED])
+            yield Case(self.name, labels, settings, address(settings, folder))
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a TOML file says, ready to run.
+
+    name, title, about, source: what it is called, what it is about, and the paper. figures, tables, claims: what is
+    made of its records, as given. batch: the most cases in one batch. given: the file as it was read, after
+    `quick` and `changes`. folder: where file names in it start from.
+    """
+
+    name: str
+    title: str
+    about: str
+    source: str
+    grids: tuple[Grid, ...]
+    axes: dict[str, Axis]
+    figures: tuple[Settings, ...]
+    tables: tuple[Settings, ...]
+    claims: tuple[Settings, ...]
+    batch: int
+    given: Settings = field(repr=False)
+    folder: Path = Path()
+
+    def cases(self) -> list[Case]:
+        """All cases of all grids that have their data, checked: nothing that a case needs is unknown or impossible.
+
+        Raises:
+            ValueError: naming grid, axis values and key, at the first case that cannot be run.
+        """
+        made = []
+        for grid in self.grids:
+            if grid.lacks:
+                continue
+            checked = set()
+            for case in grid.cases(self.folder):
+                # Cases that differ in their seeds alone are possible together or not at all.
+                plain = address(grid.task.seeded(case.settings, 0), self.folder)
+                if plain not in checked:
+                    _check(grid.task, case, self.folder)
+                    checked.add(plain)
+                made.append(case)
+        return made
+
+
+def _check(task: Task, case: Case, folder: Path) -> None:
+    settings = {key: value for key, value in case.settings.items() if key != "task"}
+    try:
+        task.check(settings, folder)
+    except ValueError as error:
+        raise ValueError(f"{case.words}: {error}") from error
+
+
+def read_study(
+    path: str | Path,
+    *,
+    quick: bool = False,
+    data: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Study:
+    """The study that a TOML file describes.
+
+    quick: lay its own `quick` table over it. data: files by the names of the `data` table. changes: other values
+    under dotted keys.
+
+    Raises:
+        ValueError: naming the file and the key's path, on broken TOML, unknown keys or names, or wrong values.
+        OSError: if a file cannot be read.
+    """
+    path = Path(path)
+    given = read_toml(path)
+    try:
+        return build_study(given, path.stem, path.parent, quick=quick, data=data, changes=changes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def build_study(
+    given: Mapping[str, Any],
+    name: str,
+    folder: Path = Path(),
+    *,
+    quick: bool = False,
+    data: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Study:
+    """The study that nested names and numbers describe; file names in it are relative to `folder`."""
+    refuse_unknown(given, KEYS, "")
+    made = {key: value for key, value in given.items() if key != "quick"}
+    if quick:
+        small = table(section(given, "quick", ""), "quick")
+        refuse_unknown(small, KEYS[3:-1], "quick.")
+        made = overlay(made, small)
+    for key, value in (changes or {}).items():
+        made = put(made, key, value)
+    for key in ("title", "about", "source"):
+        check_kind(made.get(key, ""), {"str"}, key)
+    check_kind(made.get("batch", BATCH), {"int"}, "batch")
+    if made.get("batch", BATCH) < 1:
+        raise ValueError(f"batch must be at least 1, not {made['batch']}")
+    axes = {key: _axis(key, value) for key, value in table(made.get("axes", {}), "axes").items()}
+    places = _places(table(made.get("data", {}), "data"), data or {})
+    return Study(
+        name,
+        title=made.get("title", name),
+        about=made.get("about", ""),
+        source=made.get("source", ""),
+        grids=tuple(_grids(made, axes, places)),
+        axes=axes,
+        figures=_list(made, "figures"),
+        tables=_list(made, "tables"),
+        claims=_list(made, "claims"),
+        batch=made.get("batch", BATCH),
+        given=made,
+        folder=folder,
+    )
+
+
+def _list(made: Mapping[str, Any], key: str) -> tuple[Settings, ...]:
+    items = made.get(key, [])
+    if not isinstance(items, list):
+        raise ValueError(f"{key} must be a list of tables: [[{key}]]")
+    return tuple(table(item, f"{key}[{i}]") for i, item in enumerate(items))
+
+
+def _places(asked: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str | None]:
+    """The file of every named data set, None where it was not given."""
+    refuse_unknown(data, asked, "data ")
+    for name, about in asked.items():
+        check_kind(about, {"str"}, f"data.{name}")
+    return {name: str(Path(data[name]).resolve()) if name in data else None for name in asked}
+
+
+def _axis(name: str, given: Any) -> Axis:
+    """An axis: `key` (or `keys`) and `values`, or `choices`: a table of changes for each name."""
+    path, given = f"axes.{name}", table(given, f"axes.{name}")
+    refuse_unknown(given, ("label", "key", "keys", "values", "choices"), f"{path}.")
+    label = given.get("label", name.replace("_", " "))
+    if name == SEED:
+        raise ValueError(f"{path}: seeds have a key of their own: seeds = 3, or a list")
+    if "choices" in given:
+        if extra := [key for key in ("key", "keys", "values") if key in given]:
+            raise ValueError(f"{path} has choices, so {extra[0]} has no place in it")
+        choices = table(given["choices"], f"{path}.choices")
+        _refuse_empty(choices, f"{path}.choices")
+        return Axis(name, label, tuple(choices), tuple(table(one, f"{path}.choices") for one in choices.values()))
+    values = section(given, "values", f"{path}.")
+    if not isinstance(values, list):
+        raise ValueError(f"{path}.values must be a list, not {values!r}")
+    _refuse_empty(values, f"{path}.values")
+    keys = words(given["keys"], f"{path}.keys") if "keys" in given else [section(given, "key", f"{path}.")]
+    for key in keys:
+        check_kind(key, {"str"}, f"{path}.key")
+    return Axis(name, label, tuple(_called(v) for v in values), tuple(dict.fromkeys(keys, v) for v in values))
+
+
+def _called(value: Any) -> Any:
+    """How a value is called: itself if it is a number or word, else its name or its text."""
+    if isinstance(value, Mapping):
+        return str(value.get("name", dict(value)))
+    return str(value) if isinstance(value, list) else value
+
+
+def _refuse_empty(values: Sequence[Any] | Mapping[str, Any], path: str) -> None:
+    if not values:
+        raise ValueError(f"{path} is empty, so there is nothing to run")
+
+
+def _grids(made: Mapping[str, Any], axes: dict[str, Axis], places: dict[str, str | None]) -> Iterator[Grid]:
+    common = table(made.get("case", {}), "case")
+    listed = table(made.get("grid", {"all": {}}), "grid")
+    _refuse_empty(listed, "grid")
+    for name, given in listed.items():
+        path, given = f"grid.{name}", table(given, f"grid.{name}")
+        refuse_unknown(given, ("case", "axes", "seeds"), f"{path}.")
+        own = table(given.get("case", {}), f"{path}.case")
+        task = own.get("task", common.get("task", "solve"))
+        known(task, TASKS, f"{path}.case.task")
+        # Of what is common, a task of its own takes what it reads.
+        under = {key: value for key, value in common.items() if "task" not in own or key in TASKS[task].keys}
+        settings = {**overlay(under, own), "task": task}
+        lacks = [place for place, file in places.items() if file is None and _mentions(settings, f"{{{place}}}")]
+        settings = _filled(settings, {place: file for place, file in places.items() if file is not None})
+        chosen = words(given.get("axes", list(axes)), f"{path}.axes")
+        for one in chosen:
+            if one not in axes:
+                raise ValueError(f"{path}.axes: there is no axis {one!r}{nearest(one, axes)}")
+        seeds = given.get("seeds", made.get("seeds"))
+        last = () if seeds is None else (_seeds(seeds, "seeds" if "seeds" not in given else f"{path}.seeds"),)
+        yield Grid(name, settings, (*(axes[one] for one in chosen), *last), lacks[0] if lacks else "")
+
+
+def _seeds(given: Any, path: str) -> Axis:
+    """So many seeds from 0 on, or those of a list."""
+    seeds = range(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(seeds, range | list) or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise ValueError(f"{path} must be a number of seeds or a list of them, not {given!r}")
+    _refuse_empty(seeds, path)
+    return Axis(SEED, SEED, tuple(seeds), ({},) * len(seeds))
+
+
+def _mentions(value: Any, text: str) -> bool:
+    if isinstance(value, Mapping):
+        return any(_mentions(item, text) for item in value.values())
+    return value == text
+
+
+def _filled(value: Any, files: Mapping[str, str]) -> Any:
+    """The settings with files in place of their names in braces."""
+    if isinstance(value, Mapping):
+        return {key: _filled(item, files) for key, item in value.items()}
+    return files.get(value[1:-1], value) if isinstance(value, str) and value[:1] == "{" else value

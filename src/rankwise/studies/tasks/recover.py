@@ -1,0 +1,45 @@
+"""`recover`: the portfolio on one problem, the rank not given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rankwise.portfolio import recover
+from rankwise.spec import build_problem
+from rankwise.spec.reading import check_kind, refuse_unknown, section
+from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
+from rankwise.studies.tasks.measuring import final_numbers
+from rankwise.studies.tasks.solve import Solve
+
+KEYS = {"noise": {"float", "str"}, "budget": {"float"}, "max_rank": {"int"}, "key": {"int"}}
+
+
+class Recover(Task):
+    """`rankwise.recover` of a problem: noise, budget, max_rank, key."""
+
+    keys = ("problem", *KEYS)
+
+    def seeded(self, settings: Settings, seed: int) -> Settings:
+        """As for `solve`."""
+        return Solve().seeded(settings, seed)
+
+    def check(self, settings: Settings, folder: Path) -> None:
+        """Build the problem; the numbers must be numbers."""
+        refuse_unknown(settings, self.keys, "")
+        for key in settings.keys() & KEYS.keys():
+            check_kind(settings[key], KEYS[key], key)
+        build_problem(section(settings, "problem", ""), folder)
+
+    def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
+        """One after the other."""
+        del progress
+        return [_one(settings, folder) for settings in many]
+
+
+def _one(settings: Settings, folder: Path) -> Outcome:
+    problem, truth, heldout = build_problem(settings["problem"], folder)
+    found = recover(problem, **{key: settings[key] for key in KEYS if key in settings})
+    numbers = final_numbers(found.matrix, problem, heldout, truth) | {"certified": float(found.certified)}
+    words = f"{found.method}: {found.reason}"
+    return Outcome(found.result.name, words, found.seconds, found.solution.steps, found.rank, numbers)
