@@ -85,11 +85,12 @@ def _run(options: argparse.Namespace) -> int:
         read_index(folder)
     if options.dry_run:
         return _cost(options, study, folder)
+    total = len({case.address for case in study.cases()})
     if not (options.quiet or options.json):
         for grid in study.grids:
             if grid.lacks:
                 print(f"grid {grid.name} is left out: give its file with --data {grid.lacks}=PATH")  # noqa: T201
-    with _bar(options, len({case.address for case in study.cases()})) as advance:
+    with _bar(options, total) as advance:
         standing = run_study(study, folder, retry=options.retry, progress=advance, check=options.interrupt.check)
     _say(options, standing, folder)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ class Study:
         Raises:
             ValueError: naming grid, axis values and key, at the first case that cannot be run.
         """
+        return self._cases
+
+    @cached_property
+    def _cases(self) -> list[Case]:
         made = []
         for grid in self.grids:
             if grid.lacks:

@@ -1,0 +1,76 @@
+"""`rankwise study`: runs, goes on, says how far it is, and refuses in one line."""
+
+import pytest
+
+STUDY = """
+title = "trial"
+seeds = 2
+[case]
+max_steps = 20
+checkpoints = 2
+[case.problem]
+count = 40
+truth = { shape = [8, 7], rank = 1 }
+[case.solver]
+name = "gradient_descent"
+[axes.count]
+key = "problem.count"
+values = [40, 50]
+[grid.descent]
+[grid.rated]
+axes = []
+case.problem = { name = "completion", file = "{ratings}" }
+[data]
+ratings = "a table of ratings"
+[quick]
+seeds = 1
+"""
+
+
+@pytest.fixture
+def study(shell):
+    (shell.folder / "trial.toml").write_text(STUDY)
+    return shell
+
+
+def test_a_study_from_start_to_status(study):
+    assert study("study", "run", "trial.toml") == 0
+    assert "grid rated is left out: give its file with --data ratings=PATH" in study.out
+    assert "4 of 4 cases on record; folder: trial" in study.out
+    assert study.json("study", "status", "trial") == {"cases": 4, "done": 4, "failed": 0}
+    assert study.json("study", "run", "trial.toml", "--resume", "--set", "seeds=3")["done"] == 6
+    (study.folder / "t.csv").write_text("a,b\n1,2\n3,\n")
+    assert study("study", "run", "trial.toml", "--quick", "--data", "ratings=t.csv", "--out", "r", "--quiet") == 0
+    assert study.out == ""
+    assert study("study", "status", "r") == 0
+    assert "3 of 3" in study.out
+
+
+def test_a_dry_run_runs_nothing(study):
+    told = study.json("study", "run", "trial.toml", "--dry-run")
+    assert (told["cases"], told["to_run"], told["batches"], told["of_unknown_time"]) == (4, 4, 1, 0)
+    assert told["at_most_seconds"] > 0
+    assert study("study", "run", "trial.toml", "--dry-run") == 0
+    assert "4 cases, 4 to run in 1 batches" in study.out
+    assert not (study.folder / "trial").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["run", "none.toml"], "none.toml: No such file or directory"),
+        (["run", "none"], "unknown study 'none'"),
+        (["run", "trial.toml", "--resume"], "trial holds no study"),
+        (["run", "trial.toml", "--set", "seeds"], "--set takes a name and a value with = between them, not 'seeds'"),
+        (["run", "trial.toml", "--set", "case.max_steps=few"], "max_steps must be a whole number, not 'few'"),
+        (["run", "trial.toml", "--data", "rating=x"], "did you mean 'ratings'?"),
+        (["run", "trial.toml", "--out", "trial.toml"], "trial.toml is a file, not a folder"),
+        (["run", "trial.toml", "--out", "none/there"], "does not exist"),
+        (["status", "nowhere"], "nowhere holds no study"),
+        (["new", "trial.toml", "--from", "none"], "unknown study 'none'"),
+        ([], "required: COMMAND"),
+        (["rnu"], "invalid choice: 'rnu'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(study, given, told):
+    assert told in study.refuses("study", *given)

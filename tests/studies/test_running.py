@@ -1,0 +1,177 @@
+"""Running a study: nothing twice, nothing lost, one failure not fatal, and batches that change no case."""
+
+import json
+import os
+
+import numpy as np
+import polars
+import pyarrow.parquet as pq
+import pytest
+
+from rankwise.studies import build_study, run_study
+from rankwise.studies.overlay import put
+from rankwise.studies.plan import batches
+from rankwise.studies.records import CIRCUMSTANCES, SCHEMA, Records
+from rankwise.studies.running import read_index, run_batch, stored_standing
+from rankwise.studies.tasks import TASKS, Task
+from rankwise.studies.tasks.base import Outcome
+
+STUDY = {
+    "seeds": 2,
+    "case": {
+        "max_steps": 30,
+        "checkpoints": {"count": 3},
+        "track": ["singular_values", "effective_rank"],
+        "problem": {"count": 40, "loss": "mean", "truth": {"shape": [8, 7], "rank": 1}},
+        "solver": {
+            "name": "gradient_descent",
+            "factorization": {"name": "deep", "depth": 2, "start": {"name": "gaussian", "scale": 0.1}},
+        },
+    },
+    "axes": {
+        "scale": {"key": "solver.factorization.start.scale", "values": [0.1, 0.2]},
+        "count": {"key": "problem.count", "values": [40, 50]},
+    },
+    "grid": {"descent": {}, "greedy": {"axes": ["count"], "case": {"solver": {"name": "greedy"}}}},
+}
+
+
+class Fragile(Task):
+    """Fails for odd numbers."""
+
+    keys = ("number",)
+
+    def seeded(self, settings, seed):
+        return {**settings, "number": seed}
+
+    def check(self, settings, folder):
+        pass
+
+    def alike(self, settings):
+        return "all"
+
+    def run(self, many, folder, progress=None):
+        if any(settings["number"] % 2 for settings in many):
+            raise ZeroDivisionError("odd\nnumber")
+        return [Outcome("done", "fine", 0.0, numbers={"half": settings["number"] / 2}) for settings in many]
+
+
+def same(one, other):
+    """Whether two rows tell the same but for when and where they were made."""
+    return all(one[key] == other[key] for key in SCHEMA.names if key not in CIRCUMSTANCES)
+
+
+def test_a_study_runs_to_the_end_and_only_once(tmp_path):
+    study = build_study(STUDY, "trial")
+    counts = []
+    assert run_study(study, tmp_path, progress=counts.append).__dict__ == {"cases": 12, "done": 12, "failed": 0}
+    assert counts == [0, 8, 1, 1, 1, 1]
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()}
+    counts.clear()
+    run_study(study, tmp_path, progress=counts.append)
+    assert counts == [12]
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()}
+    assert stored_standing(tmp_path).done == 12
+
+
+def test_changing_an_axis_runs_only_what_is_new(tmp_path):
+    run_study(build_study(STUDY, "trial"), tmp_path)
+    before = Records(tmp_path / "records").rows()
+    counts = []
+    longer = build_study(put(STUDY, "axes.count.values", [40, 50, 45]), "trial")
+    run_study(longer, tmp_path, progress=counts.append)
+    assert counts == [12, 4, 1, 1]
+    after = Records(tmp_path / "records").rows()
+    assert all(after[address] == row for address, row in before.items())
+
+
+def test_what_an_interrupted_run_leaves_is_run_to_the_same_bits(tmp_path):
+    study = build_study({**STUDY, "batch": 3}, "trial")
+    run_study(study, tmp_path / "whole")
+
+    def interrupted(waiting, folder, check):
+        for batch in waiting[1::2]:
+            yield batch, run_batch(batch, folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "parts", engine=interrupted)
+    assert 0 < stored_standing(tmp_path / "parts").done < 12
+    run_study(study, tmp_path / "parts")
+    whole, parts = (Records(tmp_path / name / "records").rows() for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(same(row, parts[address]) for address, row in whole.items())
+
+
+def test_a_batch_gives_what_its_members_give_alone():
+    study = build_study(STUDY, "trial")
+    (batch, *_) = batches(study.cases(), 64)
+    assert len(batch.cases) == 8
+    alone = [run_batch(one, study.folder)[0] for one in batches(batch.cases, 1)]
+    for together, single in zip(run_batch(batch, study.folder), alone, strict=True):
+        assert together["address"] == single["address"]
+        np.testing.assert_allclose(together["curves"]["train_loss"], single["curves"]["train_loss"], rtol=1e-12)
+        np.testing.assert_allclose(together["vectors"]["singular_values"][-1], single["vectors"]["singular_values"][-1])
+        assert (together["batch"], single["batch"]) == (8, 1)
+
+
+def test_a_failing_case_takes_no_other_down(tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "fragile", Fragile())
+    study = build_study({"case": {"task": "fragile"}, "seeds": 4}, "trial")
+    standing = run_study(study, tmp_path)
+    assert (standing.done, standing.failed) == (4, 2)
+    rows = Records(tmp_path / "records").rows()
+    told = {json.loads(row["settings"])["number"]: (row["result"], row["sentence"]) for row in rows.values()}
+    assert told[1] == told[3] == ("failed", "ZeroDivisionError: odd number")
+    assert told[2] == ("done", "fine")
+    monkeypatch.setattr(Fragile, "run", lambda self, many, *_: [Outcome("done", "mended", 0.0) for _ in many])
+    counts = []
+    assert run_study(study, tmp_path, progress=counts.append).failed == 2
+    assert counts == [4]
+    assert run_study(study, tmp_path, retry=True).failed == 0
+
+
+def test_records_are_read_without_rankwise(tmp_path):
+    run_study(build_study(STUDY, "trial"), tmp_path)
+    frame = polars.read_parquet(tmp_path / "records" / "*.parquet")
+    cases = polars.read_parquet(tmp_path / "cases.parquet")
+    joined = cases.join(frame, on="address")
+    assert joined.height == 12
+    assert set(joined["count"]) == {40, 50}
+    file = next(path for path in (tmp_path / "records").iterdir() if pq.ParquetFile(path).num_row_groups == 8)
+    assert pq.ParquetFile(file).metadata.num_rows == 8
+
+
+def test_a_broken_record_is_named(tmp_path):
+    study = build_study(STUDY, "trial")
+    run_study(study, tmp_path)
+    broken = sorted((tmp_path / "records").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=f"{broken.name} cannot be read"):
+        run_study(study, tmp_path)
+    broken.unlink()
+    assert run_study(study, tmp_path).done == 12
+
+
+def test_a_draft_left_by_a_killed_run_is_no_record(tmp_path):
+    study = build_study(STUDY, "trial")
+    run_study(study, tmp_path)
+    (tmp_path / "records" / f".left.{os.getpid() + 1}").write_bytes(b"PAR1")
+    assert run_study(study, tmp_path).done == 12
+
+
+def test_a_folder_of_another_study_is_refused(tmp_path):
+    run_study(build_study({**STUDY, "grid": {"g": {"axes": [], "seeds": 1}}}, "one"), tmp_path)
+    with pytest.raises(ValueError, match="holds the study 'one', not 'other'"):
+        run_study(build_study(STUDY, "other"), tmp_path)
+    assert read_index(tmp_path)["name"] == "one"
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(ValueError, match="holds no study"):
+        read_index(tmp_path)
+
+
+def test_batches_hold_what_is_alike_up_to_their_size():
+    cases = build_study(STUDY, "trial").cases()
+    assert [len(batch.cases) for batch in batches(cases, 3)] == [3, 3, 2, 1, 1, 1, 1]
+    twice = batches([*cases, *cases], 64)
+    assert sum(len(batch.cases) for batch in twice) == len(cases)

@@ -1,0 +1,202 @@
+"""A study: what its file says becomes cases, and what is wrong is refused with the path of the key."""
+
+import copy
+
+import pytest
+
+from rankwise.studies import build_study, read_study
+from rankwise.studies.overlay import overlay, put
+from rankwise.studies.tasks import TASKS
+
+STUDY = {
+    "title": "trial",
+    "seeds": 2,
+    "case": {
+        "max_steps": 20,
+        "checkpoints": {"count": 2},
+        "problem": {"count": 40, "truth": {"shape": [8, 7], "rank": 1}},
+        "solver": {"name": "gradient_descent", "factorization": {"name": "deep", "depth": 2}},
+    },
+    "axes": {
+        "depth": {"key": "solver.factorization.depth", "values": [2, 3]},
+        "method": {
+            "choices": {
+                "plain": {"solver.penalty": "none"},
+                "ratio": {"solver.penalty": {"name": "ratio", "weight": 1e-2}, "max_steps": 30},
+            }
+        },
+        "count": {"label": "entries", "keys": ["problem.count"], "values": [40, 50]},
+    },
+    "grid": {
+        "deep": {"axes": ["depth", "count"]},
+        "greedy": {"axes": ["count"], "seeds": [5], "case": {"solver": {"name": "greedy"}}},
+        "auto": {"axes": [], "case": {"task": "recover"}},
+    },
+    "quick": {"seeds": 1, "axes": {"depth": {"values": [2]}}},
+}
+
+
+def changed(path, value):
+    """`STUDY` with another value under a dotted key."""
+    return put(STUDY, path, value)
+
+
+def test_a_grid_is_the_product_of_its_axes_and_seeds():
+    cases = build_study(STUDY, "trial").cases()
+    deep = [case for case in cases if case.grid == "deep"]
+    assert [tuple(case.labels.values()) for case in deep] == [
+        (depth, count, seed) for depth in (2, 3) for count in (40, 50) for seed in (0, 1)
+    ]
+    assert deep[-1].settings["solver"]["factorization"]["depth"] == 3
+    assert deep[-1].settings["problem"]["count"] == 50
+    assert [case.labels for case in cases if case.grid == "greedy"] == [
+        {"count": 40, "seed": 5},
+        {"count": 50, "seed": 5},
+    ]
+
+
+def test_a_seed_decides_every_key():
+    case = next(case for case in build_study(STUDY, "trial").cases() if case.labels["seed"] == 5)
+    problem = case.settings["problem"]
+    assert (case.settings["key"], problem["truth"]["key"], problem["key"]) == (5, 10, 11)
+
+
+def test_what_is_listed_takes_no_key():
+    study = changed("grid", {})
+    study["case"]["problem"] = {"truth": {"matrix": [[1, 2], [2, 4]]}, "observed": [[0, 1], [1, 0]]}
+    study["grid"] = {"deep": {"axes": ["depth"]}}
+    first, second = build_study(study, "trial").cases()[:2]
+    assert first.settings["problem"] == {**study["case"]["problem"], "holdout_key": 0}
+    assert TASKS["solve"].alike(first.settings) == TASKS["solve"].alike(second.settings) is not None
+    assert TASKS["solve"].operations(first.settings) > 0
+
+
+def test_choices_change_several_keys_and_named_tables_replace():
+    study = changed("title", "choices") | {"grid": {"all": {"axes": ["method"]}}}
+    study["axes"]["method"]["choices"]["plain"] = {"solver": "soft_impute"}
+    plain, ratio = (build_study(study, "trial").cases()[i].settings for i in (0, 2))
+    assert plain["solver"] == "soft_impute"
+    assert ratio["solver"]["penalty"] == {"name": "ratio", "weight": 1e-2}
+    assert ratio["max_steps"] == 30
+    assert ratio["solver"]["factorization"]["depth"] == 2
+
+
+def test_another_task_takes_of_what_is_common_only_what_it_reads():
+    auto = [case for case in build_study(STUDY, "trial").cases() if case.grid == "auto"]
+    assert auto[0].settings.keys() == {"task", "problem", "key"}
+
+
+def test_quick_is_laid_over_and_changes_win():
+    quick = build_study(STUDY, "trial", quick=True, changes={"seeds": [7], "case.max_steps": 3})
+    assert len(quick.cases()) == 2 + 2 + 1
+    assert {case.labels["seed"] for case in quick.cases()} == {5, 7}
+    assert quick.cases()[0].settings["max_steps"] == 3
+
+
+def test_addresses_tell_settings_apart_and_nothing_else():
+    def addresses(study):
+        return [case.address for case in build_study(study, "trial").cases()]
+
+    base = addresses(STUDY)
+    assert len(set(base)) == len(base)
+    assert addresses(changed("title", "another")) == base
+    assert addresses(changed("case.problem.noise", 1)) == addresses(changed("case.problem.noise", 1.0)) != base
+    more = addresses(changed("seeds", 3))
+    assert set(base) < set(more)
+    assert not set(addresses(changed("case.max_steps", 21))) & set(base[:8])
+
+
+def test_a_file_counts_by_its_content(tmp_path):
+    study = changed("case.problem", {"name": "completion", "file": "table.csv"})
+    study["grid"] = {"all": {"axes": ["depth"]}}
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n3,\n")
+    before = [case.address for case in build_study(study, "trial", tmp_path).cases()]
+    table.rename(tmp_path / "moved.csv")
+    study["case"]["problem"]["file"] = "moved.csv"
+    assert [case.address for case in build_study(study, "trial", tmp_path).cases()] == before
+    (tmp_path / "moved.csv").write_text("a,b\n1,2\n4,\n")
+    assert not {case.address for case in build_study(study, "trial", tmp_path).cases()} & set(before)
+
+
+def test_a_grid_waits_for_its_data(tmp_path):
+    study = changed("data", {"ratings": "a table"})
+    study["grid"]["greedy"]["case"]["problem"] = {"file": "{ratings}", "name": "completion"}
+    study["grid"]["greedy"]["axes"] = []
+    without = build_study(study, "trial")
+    assert [grid.lacks for grid in without.grids] == ["", "ratings", ""]
+    assert {case.grid for case in without.cases()} == {"deep", "auto"}
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
+    given = build_study(study, "trial", data={"ratings": str(tmp_path / "t.csv")})
+    assert {case.grid for case in given.cases()} == {"deep", "greedy", "auto"}
+    with pytest.raises(ValueError, match="data rating is not a key; did you mean 'ratings'"):
+        build_study(study, "trial", data={"rating": "t.csv"})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("titel", "x", "titel is not a key; did you mean 'title'?"),
+        ("title", 3, "title must be a word, not 3"),
+        ("batch", 0, "batch must be at least 1, not 0"),
+        ("seeds", 0, "seeds is empty, so there is nothing to run"),
+        ("seeds", [-1], "seeds must be a number of seeds or a list of them, not [-1]"),
+        ("seeds", True, "seeds must be a number of seeds or a list of them, not True"),
+        ("axes.depth.values", [], "axes.depth.values is empty, so there is nothing to run"),
+        ("axes.depth.values", 3, "axes.depth.values must be a list, not 3"),
+        ("axes.depth.vales", [3], "axes.depth.vales is not a key; did you mean 'values'?"),
+        ("axes.method.values", [3], "axes.method has choices, so values has no place in it"),
+        ("axes.seed", {"values": [1]}, "axes.seed: seeds have a key of their own"),
+        ("grid.deep.axes", ["dpth"], "grid.deep.axes: there is no axis 'dpth'; did you mean 'depth'?"),
+        ("grid.deep.case", {"task": "sovle"}, "grid.deep.case.task: unknown task 'sovle'; did you mean 'solve'?"),
+        ("figures", {}, "figures must be a list of tables: [[figures]]"),
+        ("case.max_steps.x", 1, "case.max_steps.x leads through 'max_steps', which is no table"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_by_its_path(path, value, told):
+    with pytest.raises(ValueError, match=r"^[a-z]") as caught:
+        build_study(changed(path, value), "trial")
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (
+            "case.problem.truth.rank",
+            9,
+            "grid deep, depth = 2, count = 40, seed = 0: problem.truth: rank must lie between",
+        ),
+        (
+            "axes.depth.values",
+            [2, 0],
+            "grid deep, depth = 0, count = 40, seed = 0: solver.factorization: depth must be",
+        ),
+        ("axes.count.values", [40, 57], "count = 57, seed = 0: problem: count must lie between 1 and 56, not 57"),
+        ("case.track", ["rnk"], "track: unknown track 'rnk'"),
+        ("case.track", ["heldout_loss"], "measure 'heldout_loss' needs solve(..., heldout=...)"),
+        ("case.checkpoints", [0, 30], "checkpoints must lie between 0 and max_steps = 20"),
+        ("grid.auto.case.budget", "long", "grid auto, seed = 0: budget must be a number, not 'long'"),
+        ("grid.auto.case.max_steps", 3, "grid auto, seed = 0: max_steps is not a key"),
+    ],
+)
+def test_what_no_case_could_run_is_named_before_anything_runs(path, value, told):
+    with pytest.raises(ValueError, match=r"^grid ") as caught:
+        build_study(changed(path, value), "trial").cases()
+    assert told in str(caught.value)
+
+
+def test_a_file_that_is_no_study(tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text("title = ")
+    with pytest.raises(ValueError, match=r"broken\.toml is not a TOML file"):
+        read_study(broken)
+    with pytest.raises(FileNotFoundError):
+        read_study(tmp_path / "none.toml")
+
+
+def test_overlay_leaves_both_tables_alone():
+    below, above = {"a": {"b": 1, "c": [1]}, "s": {"name": "x", "k": 1}}, {"a": {"b": 2}, "s": {"name": "y"}}
+    kept = copy.deepcopy((below, above))
+    assert overlay(below, above) == {"a": {"b": 2, "c": [1]}, "s": {"name": "y"}}
+    assert (below, above) == kept
