@@ -85,6 +85,8 @@ def test_bad_input_is_named():
     problem = rw.observe(rw.low_rank((6, 5), 2, key=0), 20, key=0)
     with pytest.raises(ValueError, match="the matrix has shape"):
         identifiability(problem, rw.low_rank((5, 6), 2, key=0))
+    with pytest.raises(ValueError, match="must be square"):
+        identifiability(problem, rw.low_rank((6, 5), 2, key=0), symmetric=True)
     with pytest.raises(ValueError, match="full column rank"):
         identifiability(problem, LowRank(np.zeros((6, 1)), np.zeros((5, 1))))
     with pytest.raises(ValueError, match="rank must lie between 1 and 5"):
@@ -113,3 +115,65 @@ def test_operators_that_are_never_written_out_are_tested_too():
     truth = rw.low_rank((8, 7), 1, key=0)
     problem = rw.sense_fourier(truth, 40, key=1)
     assert identifiability(problem, truth).holds
+
+
+def leverages(problem, matrix, symmetric=False):
+    u, _, v = matrix.svd()
+    jacobian = problem.factor_jacobian(u, u if symmetric else v)
+    jacobian = jacobian if isinstance(jacobian, np.ndarray) else jacobian.toarray()
+    half = jacobian.shape[1] // 2
+    jacobian = jacobian[:, :half] + jacobian[:, half:] if symmetric else jacobian
+    left, sigma, _ = np.linalg.svd(jacobian, full_matrices=False)
+    return (left[:, sigma > 1e-10 * sigma[0]] ** 2).sum(axis=1)
+
+
+@pytest.mark.parametrize("rho", [1.05, 1.1, 1.2])
+@pytest.mark.parametrize("iterated", [False, True])
+def test_observations_of_leverage_one_are_counted(rho, iterated, monkeypatch):
+    if iterated:
+        monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
+        monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
+        monkeypatch.setattr(ident, "ITERATIONS", 1_000)
+    truth, counts = rw.low_rank((20, 25), 2, key=0), []
+    for key in range(12):
+        problem = rw.observe(truth, int(rho * degrees_of_freedom(2, (20, 25))), key=key, min_degree=2)
+        found = identifiability(problem, truth)
+        if found.holds:
+            counts.append(found.untested)
+            assert found.untested == np.count_nonzero(leverages(problem, truth) > 1 - 1e-8)
+    assert max(counts) > 0
+
+
+def test_a_row_with_as_many_entries_as_the_rank_is_not_tested_by_the_others():
+    truth = rw.low_rank((20, 20), 3, key=0)
+    mask = np.random.default_rng(0).random((20, 20)) < 0.8
+    mask[0] = False
+    for entries, untested in ((3, 3), (4, 0)):
+        mask[0, :entries] = True
+        rows, cols = np.nonzero(mask)
+        assert (
+            identifiability(rw.Completion((20, 20), rows, cols, truth.entries(rows, cols)), truth).untested == untested
+        )
+
+
+def test_measurements_are_tested_once_there_is_one_more_than_needed():
+    truth = rw.low_rank((7, 6), 2, key=0)
+    degrees = degrees_of_freedom(2, (7, 6))
+    assert identifiability(rw.sense(truth, degrees, key=1), truth).untested == degrees
+    assert identifiability(rw.sense(truth, degrees + 1, key=1), truth).untested == 0
+    assert identifiability(rw.sense(truth, degrees - 1, key=1), truth).untested is None
+
+
+@pytest.mark.parametrize("iterated", [False, True])
+def test_of_symmetric_entries_and_their_mirror_images_both_count(iterated, monkeypatch):
+    if iterated:
+        monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
+        monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
+    left = np.random.default_rng(0).standard_normal((25, 2))
+    truth = LowRank(left * [1, -1], left)
+    problem = rw.observe(truth, 130, key=1, min_degree=3)
+    found = identifiability(problem, truth, symmetric=True)
+    assert found.holds
+    assert found.degrees == 49
+    assert found.observations == problem.distinct(symmetric=True) < 130
+    assert found.untested == np.count_nonzero(leverages(problem, truth, symmetric=True) > 1 - 1e-8)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ ITERATIONS, INVERSE_ITERATIONS, BLOCK = 200, 8, 4
 MOST_COMPARED, DEPENDENT = 2_000, 1e-12
 # An iterated eigenvalue counts if its residual is at most this share of it.
 SETTLED = 0.1
+# Leverages above 1 - UNTESTED^2 count as 1. Conjugate gradients find the residuals that tell to a tenth of UNTESTED,
+# judged by what the last LAG steps have gained, in so many steps.
+UNTESTED, LAG, LEVERAGE_STEPS = 1e-4, 10, 1_000
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,15 @@ class Identifiability:
     average over all coordinates; for completions the least of the Schur complement that is left when the longer factor
     is eliminated, which is at least as large. 0 to rounding where some direction is not seen at all.
     whole: whether there are as many observations as entries, so that they determine every matrix.
+    untested: how many observations have leverage 1, None unless the directions are held: the others do not say what
+    these should be, so to first order they are fitted whatever their values.
     """
 
     observations: int
     degrees: int
     stiffness: float
     whole: bool = False
+    untested: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -66,26 +73,33 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     beside the r^2 changes of basis U K, and every B_j is.
 
     matrix: a `LowRank` of shape problem.shape whose factors have full column rank.
+    symmetric: among the symmetric matrices of its rank, of which it is one; the tangent space is {U B^T + B U^T}, of
+    whatever signs the eigenvalues are.
+    Where the directions are held, the leverages H_ii of the observations, H = J (J^T J)^+ J^T, are compared with 1 by
+    the residuals (I - H) g of 4 Gaussian vectors g, whose variances are 1 - H_ii.
 
     Raises:
-        ValueError: if the shapes differ, or the factors do not have full column rank.
+        ValueError: if the shapes differ, the factors do not have full column rank, or a symmetric matrix is not square.
 
     Source: Kiraly, Theran, Tomioka 2015 (`kiraly2015algebraic`), theorem 10 (generic finite completability).
     """
     if tuple(matrix.shape) != tuple(problem.shape):
         raise ValueError(f"the matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
+    if symmetric and matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"a symmetric matrix must be square, not of shape {tuple(matrix.shape)}")
     u, s, v = matrix.svd()
     if not (matrix.rank <= min(matrix.shape) and np.isfinite(s).all() and (s > 0).all()):
         raise ValueError("the factors must have full column rank")
     count, degrees = _independent(problem, symmetric), degrees_of_freedom(matrix.rank, problem.shape, symmetric)
-    every = degrees_of_freedom(min(problem.shape), problem.shape, symmetric)
+    whole = count >= degrees_of_freedom(min(problem.shape), problem.shape, symmetric)
     if matrix.rank == 0 or count < degrees:
-        return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0, count >= every)
+        return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0, whole)
     if isinstance(problem, Completion) and not symmetric:
-        stiffness = _eliminated_stiffness(problem, u, v)
+        system = _eliminated(problem, u, v)
     else:
-        stiffness = _joint_stiffness(problem, u, v, symmetric)
-    return Identifiability(count, degrees, stiffness, count >= every)
+        system = _joint(problem, u, v, symmetric)
+    stiffness, untested = _held(system) if isinstance(system, _System) else (system, None)
+    return Identifiability(count, degrees, stiffness, whole, untested)
 
 
 def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
@@ -110,13 +124,57 @@ def _independent(problem: Problem, symmetric: bool) -> int:
     """How many of the measurements are linearly independent, as far as they are compared."""
     if isinstance(problem, Completion) or problem.size > MOST_COMPARED:
         return problem.distinct(symmetric)
-    gram = np.stack([np.asarray(problem.measure(problem.adjoint(row))) for row in np.eye(problem.size)])
+
+    def seen(row: np.ndarray) -> np.ndarray:
+        back = np.asarray(problem.adjoint(row))
+        return np.asarray(problem.measure((back + back.T) / 2 if symmetric else back))
+
+    gram = np.stack([seen(row) for row in np.eye(problem.size)])
     values = np.linalg.eigvalsh((gram + gram.T) / 2)
     return int(np.count_nonzero(values > DEPENDENT * values[-1]))
 
 
-def _eliminated_stiffness(problem: Completion, u: np.ndarray, v: np.ndarray) -> float:
-    """The least eigenvalue of A - E B^-1 E^T beside the changes of basis, over the average of A."""
+@dataclass(frozen=True, eq=False)
+class _System:
+    """Least squares in the tangent space: N = J^T (I - Q Q^T) J + average G G^T.
+
+    jacobian: J (m, n r), the derivative in the rows of a factor, n blocks of r. basis: Q (m, k), an orthonormal basis
+    of what the other factor, which is eliminated, can fit; None if there is none. gauge: G (n r, g), orthonormal, the
+    changes of basis, which J does not see. average: of J's squares over all coordinates. blocks: those of J^T J on the
+    diagonal, (n, r, r); None if J is dense.
+    """
+
+    jacobian: Any
+    basis: Any
+    gauge: np.ndarray
+    average: float
+    blocks: np.ndarray | None
+
+    @property
+    def unknowns(self) -> int:
+        """n r."""
+        return self.jacobian.shape[1]
+
+    def outside(self, y: np.ndarray) -> np.ndarray:
+        """(I - Q Q^T) y."""
+        return y if self.basis is None else y - self.basis @ (self.basis.T @ y)
+
+    def product(self, x: np.ndarray) -> np.ndarray:
+        """N x for x (n r, k)."""
+        return self.jacobian.T @ self.outside(self.jacobian @ x) + self.average * (self.gauge @ (self.gauge.T @ x))
+
+    def dense(self) -> np.ndarray:
+        """N."""
+        normal = self.jacobian.T @ self.jacobian
+        if self.basis is not None:
+            coupling = self.jacobian.T @ self.basis
+            normal = normal - coupling @ coupling.T
+        normal = normal.toarray() if scipy.sparse.issparse(normal) else normal
+        return normal + self.average * (self.gauge @ self.gauge.T)
+
+
+def _eliminated(problem: Completion, u: np.ndarray, v: np.ndarray) -> _System | float:
+    """The system of a completion in its shorter factor; a stiffness of (nearly) 0 if some row or column is loose."""
     rows, cols = problem.rows, problem.cols
     if u.shape[0] > v.shape[0]:
         u, v, rows, cols = v, u, cols, rows
@@ -131,76 +189,99 @@ def _eliminated_stiffness(problem: Completion, u: np.ndarray, v: np.ndarray) -> 
         least = min(least, float(sigma[-1]) ** 2)
     if least <= SINGULAR * average:
         return least / average
-    outer = v[cols][:, :, None] * basis[:, None, :]
-    indices = (rows[:, None, None] * r + np.arange(r)[:, None], cols[:, None, None] * r + np.arange(r))
-    indices = tuple(np.broadcast_to(index, outer.shape).ravel() for index in indices)
-    factor = scipy.sparse.csr_array((outer.ravel(), indices), shape=(n * r, size * r))
-    diagonal = np.zeros((n, r, r))
-    np.add.at(diagonal, rows, v[cols][:, :, None] * v[cols][:, None, :])
+    blocks = np.zeros((n, r, r))
+    np.add.at(blocks, rows, v[cols][:, :, None] * v[cols][:, None, :])
+    least = float(np.linalg.eigvalsh(blocks)[:, 0].min())
+    if least <= SINGULAR * average:
+        return max(least, 0.0) / average
+    pointer, within = np.arange(problem.size + 1) * r, np.arange(r)
+
+    def spread(data: np.ndarray, places: np.ndarray, length: int) -> scipy.sparse.csr_array:
+        columns = (places[:, None] * r + within).ravel()
+        return scipy.sparse.csr_array((data.ravel(), columns, pointer), shape=(problem.size, length * r))
+
     # The changes of basis U K, orthonormal since U is.
-    gauge = np.einsum("ia,bc->iabc", u, np.eye(r))
-    gauge = gauge.transpose(0, 3, 1, 2).reshape(n * r, r * r)
-
-    def product(x: np.ndarray) -> np.ndarray:
-        x = x.reshape(n * r, -1)
-        direct = np.einsum("iab,ibk->iak", diagonal, x.reshape(n, r, -1)).reshape(x.shape)
-        return direct - factor @ (factor.T @ x) + average * (gauge @ (gauge.T @ x))
-
-    stiff = np.linalg.eigvalsh(diagonal)[:, 0]
-    if stiff.min() <= SINGULAR * average:
-        return max(float(stiff.min()), 0.0) / average
-    if n * r > DENSE_UNKNOWNS:
-        least = _least_iterated(lambda x: product(x) / average, n * r, average * np.linalg.inv(diagonal))
-        if least is not None or n * r > MOST_DENSE_UNKNOWNS:
-            return least or 0.0
-    schur = scipy.linalg.block_diag(*diagonal) - (factor @ factor.T).toarray() + average * (gauge @ gauge.T)
-    return _least_eigenvalue(schur) / average
+    gauge = np.einsum("ia,bc->icab", u, np.eye(r)).reshape(n * r, r * r)
+    return _System(spread(v[cols], rows, n), spread(basis, cols, size), gauge, average, blocks)
 
 
-def _joint_stiffness(problem: Problem, u: np.ndarray, v: np.ndarray, symmetric: bool) -> float:
-    """The least eigenvalue of J^T J beside the changes of basis, over the average eigenvalue; dense."""
+def _joint(problem: Problem, u: np.ndarray, v: np.ndarray, symmetric: bool) -> _System:
+    """The system in both factors, or in the one of a symmetric matrix."""
     (d1, r), d2 = u.shape, v.shape[0]
     jacobian = problem.factor_jacobian(u, u if symmetric else v)
     if isinstance(jacobian, scipy.sparse.linalg.LinearOperator):
         jacobian = jacobian @ np.eye(jacobian.shape[1])
-    jacobian = jacobian.toarray() if scipy.sparse.issparse(jacobian) else np.asarray(jacobian)
+    jacobian = scipy.sparse.csr_array(jacobian) if scipy.sparse.issparse(jacobian) else np.asarray(jacobian)
     kernels = [np.outer(np.eye(r)[a], np.eye(r)[b]) for a in range(r) for b in range(r)]
     if symmetric:
         jacobian = jacobian[:, : d1 * r] + jacobian[:, d1 * r :]
         turns = [(u @ (k - k.T)).ravel() for k in kernels if np.triu(k, 1).any()]
     else:
         turns = [np.concatenate([(u @ k).ravel(), -(v @ k.T).ravel()]) for k in kernels]
-    normal = jacobian.T @ jacobian
-    average = float(np.trace(normal)) / ((d1 + d2) * r if not symmetric else d1 * r)
-    if turns:
-        gauge = np.linalg.qr(np.array(turns).T)[0]
-        normal += average * (gauge @ gauge.T)
-    return _least_eigenvalue(normal) / average
+    length = d1 if symmetric else d1 + d2
+    gauge = np.linalg.qr(np.array(turns).T)[0] if turns else np.zeros((length * r, 0))
+    average = float((jacobian**2).sum()) / (length * r)
+    blocks = _blocks(jacobian, length, r) if scipy.sparse.issparse(jacobian) else None
+    return _System(jacobian, None, gauge, average, blocks)
 
 
-def _least_eigenvalue(matrix: np.ndarray) -> float:
-    """The least eigenvalue of a symmetric matrix, 0 if it is not positive definite in floating point."""
-    factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=True)
+def _blocks(jacobian: Any, n: int, r: int) -> np.ndarray:
+    """The diagonal blocks of J^T J, shape (n, r, r), of a sparse J."""
+    gram = (jacobian.T @ jacobian).tocoo()
+    rows, cols = gram.coords
+    inside, blocks = rows // r == cols // r, np.zeros((n, r, r))
+    np.add.at(blocks, (rows[inside] // r, rows[inside] % r, cols[inside] % r), gram.data[inside])
+    return blocks
+
+
+def _held(system: _System) -> tuple[float, int | None]:
+    """The least eigenvalue of N over the average, and how many observations have leverage 1; 0 and None if singular."""
+    if system.blocks is not None and system.unknowns > DENSE_UNKNOWNS:
+        inverse = np.linalg.inv(system.blocks + SINGULAR * system.average * np.eye(system.blocks.shape[-1]))
+        least = _least_iterated(lambda x: system.product(x) / system.average, system.average * inverse)
+        if least is not None:
+            untested = _untested(system, partial(_conjugate_gradients, system.product, inverse))
+            return (0.0 if untested is None else least), untested
+        if system.unknowns > MOST_DENSE_UNKNOWNS:
+            return 0.0, None
+    normal = system.dense()
+    factor, failed = scipy.linalg.lapack.dpotrf(normal, lower=True)
     if failed:
-        return 0.0
+        return 0.0, None
+
+    def solve(b: np.ndarray) -> np.ndarray:
+        return scipy.linalg.lapack.dpotrs(factor, b, lower=True)[0]
+
+    stiffness = _least_eigenvalue(normal, solve) / system.average
+    return stiffness, _untested(system, solve) if stiffness > SINGULAR else None
+
+
+def _untested(system: _System, solve: Callable[[np.ndarray], np.ndarray | None]) -> int | None:
+    """How many observations have leverage 1; None if solving N x = b did not settle."""
+    y = system.outside(np.random.default_rng(0).standard_normal((system.jacobian.shape[0], BLOCK)))
+    x = solve(system.jacobian.T @ y)
+    if x is None:
+        return None
+    left = y - system.outside(system.jacobian @ x)
+    return int(np.count_nonzero(np.abs(left).max(axis=1) <= UNTESTED))
+
+
+def _least_eigenvalue(matrix: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The least eigenvalue of a positive definite matrix, by inverse iteration."""
     x = np.random.default_rng(0).standard_normal((len(matrix), min(BLOCK, len(matrix))))
     for _ in range(INVERSE_ITERATIONS):
-        x = np.linalg.qr(scipy.linalg.lapack.dpotrs(factor, x, lower=True)[0])[0]
+        x = np.linalg.qr(solve(x))[0]
     return float(np.linalg.eigvalsh(x.T @ matrix @ x)[0])
 
 
-def _least_iterated(product: Callable[[np.ndarray], np.ndarray], size: int, inverse: np.ndarray) -> float | None:
+def _least_iterated(product: Callable[[np.ndarray], np.ndarray], inverse: np.ndarray) -> float | None:
     """The least eigenvalue of a large operator by block-preconditioned conjugate gradients; None if they do not settle.
 
     What does not settle may be zero: the value found bounds the eigenvalue from above only.
     """
-    r = inverse.shape[-1]
-
-    def precondition(x: np.ndarray) -> np.ndarray:
-        return np.einsum("iab,ibk->iak", inverse, x.reshape(size // r, r, -1)).reshape(x.shape)
-
-    make = scipy.sparse.linalg.LinearOperator
+    size, make = inverse.shape[0] * inverse.shape[1], scipy.sparse.linalg.LinearOperator
     operator = make((size, size), matvec=product, matmat=product, dtype=float)
+    precondition = partial(_by_blocks, inverse)
     preconditioner = make((size, size), matvec=precondition, matmat=precondition, dtype=float)
     start = np.random.default_rng(0).standard_normal((size, BLOCK))
     with warnings.catch_warnings():  # whether it has settled is looked at below
@@ -212,3 +293,33 @@ def _least_iterated(product: Callable[[np.ndarray], np.ndarray], size: int, inve
     value, vector = float(values[first]), vectors[:, first]
     left = np.linalg.norm(product(vector[:, None])[:, 0] - value * vector) / np.linalg.norm(vector)
     return value if value > DOUBTFUL and left <= SETTLED * value else None
+
+
+def _by_blocks(blocks: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The block-diagonal matrix of `blocks` (n, r, r) times x, of shape (n r,) or (n r, k)."""
+    return (blocks @ x.reshape(*blocks.shape[:2], -1)).reshape(x.shape)
+
+
+def _conjugate_gradients(
+    product: Callable[[np.ndarray], np.ndarray], inverse: np.ndarray, b: np.ndarray
+) -> np.ndarray | None:
+    """x with product(x) = b, column by column, to an error of UNTESTED / 10 in the operator's norm; None if not so far.
+
+    The square of the error falls by length * size in every step (Hestenes and Stiefel 1952): what LAG of them gain
+    is about what was missing before.
+    """
+    tiny = np.finfo(float).tiny
+    x, left, gains = np.zeros_like(b), b.copy(), []
+    ahead = toward = _by_blocks(inverse, left)
+    size = (left * toward).sum(axis=0)
+    for _ in range(LEVERAGE_STEPS):
+        image = product(ahead)
+        length = size / np.maximum((ahead * image).sum(axis=0), tiny)
+        x, left = x + length * ahead, left - length * image
+        gains.append(length * size)
+        if np.sum(gains[-LAG:], axis=0).max() <= (UNTESTED / 10) ** 2 and len(gains) >= LAG:
+            return x
+        toward = _by_blocks(inverse, left)
+        size, before = (left * toward).sum(axis=0), size
+        ahead = toward + size / np.maximum(before, tiny) * ahead
+    return None

@@ -7,11 +7,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from rankwise.identifiability import Identifiability, identifiability
+from rankwise.factorizations import Symmetric
 from rankwise.keys import as_generator
 from rankwise.loop import solve
 from rankwise.lowrank import LowRank, degrees_of_freedom
@@ -21,12 +21,11 @@ from rankwise.problems.phase import Intensities
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
 from rankwise.solvers import IRLS, Greedy, LogDet, Solver
+from rankwise.solvers.certificate import Certificate, certify
 from rankwise.solvers.data_term import refuse_contradictions
-from rankwise.solvers.noise_level import expected_rmse
+from rankwise.solvers.symmetric_part import folded, mirrored, symmetrized
 from rankwise.spectrum import root_mean_square
 
-# The relative error that the residual of an exact fit may leave, to first order.
-FIRM = 1e-3
 # How the ridge falls in the patient greedy member, and how many steps its fits may take.
 PATIENT_LADDER = (0.6, 0.45, 0.35, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03)
 GREEDY_STEPS = 60
@@ -35,69 +34,71 @@ RESTARTS, SPREAD = 2, 0.2
 # The share of the observations set aside where no member is certified, and of the budget kept for comparing by them.
 HOLDOUT, COMPARING = 0.1, 1 / 3
 
+Noise = float | Literal["estimate"] | None
 
-@dataclass(frozen=True)
-class Certificate:
-    """Whether a matrix fits the observations, and how firmly these hold it.
 
-    rank: of the matrix. rmse: the root mean square residual. fits: whether that is no more than rounding, or the noise.
-    held: how firmly the observations hold the matrix among those of its rank; None if it does not fit them.
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A solver, and how it is given the problem.
+
+    mirror: with the mirror image of every entry, since the matrix is symmetric. scales: with rows and columns scaled.
     """
 
-    rank: int
-    rmse: float
-    fits: bool
-    held: Identifiability | None
+    name: str
+    solver: Solver
+    mirror: bool = False
+    scales: tuple[np.ndarray, np.ndarray] | None = None
 
-    @property
-    def holds(self) -> bool:
-        """Whether the matrix fits, with more observations than parameters and a derivative of full rank."""
-        return self.held is not None and self.held.overdetermined and self.held.holds
+    def given(self, problem: Problem) -> Problem:
+        """What the solver is given."""
+        problem = mirrored(problem) if self.mirror else problem
+        if self.scales is None:
+            return problem
+        if not isinstance(problem, Completion):
+            raise TypeError("only a completion can be rescaled by rows and columns")
+        # The completion of D1 W D2, whose rank is that of W, for diagonal D1 and D2.
+        factor = self.scales[0][problem.rows] * self.scales[1][problem.cols]
+        return problem.replace(values=(problem.values * factor).astype(problem.dtype))
 
-    @property
-    def sentence(self) -> str:
-        """The same in words."""
-        if self.held is None:
-            return f"the observations are not explained at rank {self.rank} (root mean square residual {self.rmse:.2g})"
-        words = f"rank {self.rank} fits {self.held.observations} observations with {self.held.degrees} parameters"
-        if not self.held.overdetermined:
-            return f"{words}, enough to fit anything"
-        return f"{words}, and the derivative {'has full' if self.held.holds else 'does not have full'} rank"
-
-
-def certify(problem: Problem, matrix: LowRank, noise: float | None = None) -> Certificate:
-    """The certificate of a matrix of known factors: see `recover` for what it says and what it does not.
-
-    noise: the standard deviation of the noise; None: the observations are exact to working precision.
-    """
-    matrix, rmse = _full_column_rank(matrix), float(root_mean_square(problem.residual(matrix)))
-    rank, size = matrix.rank, float(root_mean_square(problem.values))
-    exact = fits = rmse <= float(np.finfo(problem.dtype).eps ** 0.65) * size
-    if not fits and noise is not None:
-        fits = rmse <= expected_rmse(noise, problem.size, degrees_of_freedom(rank, problem.shape))
-    held = identifiability(problem, matrix) if fits and math.isfinite(rmse) else None
-    # To first order a residual e leaves an error of about e / sqrt(stiffness).
-    if exact and held is not None and held.holds and rmse > FIRM * math.sqrt(held.stiffness) * size:
-        held = replace(held, stiffness=0.0)
-    return Certificate(rank, rmse, bool(fits), held)
+    def returned(self, matrix: LowRank) -> LowRank:
+        """The solver's matrix as an answer to the problem itself."""
+        if self.scales is not None:
+            rows, cols = self.scales
+            matrix = LowRank(matrix.left / rows[:, None], matrix.right / cols[:, None]).astype(matrix.dtype)
+        return symmetrized(matrix) if self.mirror else matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
     """What one member of a portfolio reached.
 
-    name: the method in words. solution: what it returned, in the problem's own units. rank, train_rmse: of its matrix.
+    solution: what the solver returned, its history and seconds those of the whole run, its matrix an answer to the
+    problem itself. Restarts that were not certified keep no state. train_rmse: of that matrix.
     certificate: whether that matrix fits and the observations hold it. certified: whether this makes it an answer.
-    holdout_rmse: its error on observations set aside, None where it was not asked for. seconds: what it took in all.
+    seconds: what it took in all. holdout_rmse: its error on observations set aside, None where it was not asked for.
     """
 
-    name: str
+    attempt: Attempt
     solution: Solution
     train_rmse: float
     certificate: Certificate
     certified: bool
     seconds: float
     holdout_rmse: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The method in words."""
+        return self.attempt.name
+
+    @property
+    def solver(self) -> Solver:
+        """The solver: `solve(member.given(problem), member.solver, state=member.solution.state)` goes on."""
+        return self.attempt.solver
+
+    def given(self, problem: Problem) -> Problem:
+        """What the solver was given for a problem: the same, or with mirror images, or rescaled."""
+        return self.attempt.given(problem)
 
     @property
     def rank(self) -> int:
@@ -124,8 +125,13 @@ class Recovery:
 
     @property
     def certified(self) -> bool:
-        """Whether the winner's matrix fits, with fewer parameters than observations and a derivative of full rank."""
+        """Whether the winner's matrix is certified, as far as observations test it: see `certificate`."""
         return self.winner.certified
+
+    @property
+    def certificate(self) -> Certificate:
+        """The winner's certificate, with how many observations are not tested by the others."""
+        return self.winner.certificate
 
     @property
     def solution(self) -> Solution:
@@ -161,6 +167,7 @@ def recover(
     problem: Problem,
     *,
     noise: float | Literal["estimate"] | None = None,
+    symmetric: bool = False,
     budget: float | None = None,
     max_rank: int | None = None,
     tries: int | None = None,
@@ -176,35 +183,44 @@ def recover(
     A matrix of rank r is certified if (1) it fits: a root mean square residual of at most eps^0.65 times that of the
     values, or no more than the noise; (2) there are more observations than r (d1 + d2 - r) parameters; (3) the
     derivative of the measurements on the matrices of rank r has full rank there, so that no other matrix of that rank
-    nearby fits. That excludes fits that had to succeed, not every coincidence: another matrix far away may fit as well.
+    nearby fits; (4) without its last singular value, fitted again if there is noise, it no longer does. That excludes
+    fits that had to succeed, not every coincidence: another matrix far away may fit as well. It is said of what the
+    observations test: those of leverage 1, as all r of a row that holds no more, are fitted whatever they are, and
+    `certificate.untested` is their number.
     If none is certified, every member is run again with a tenth of the observations set aside, as is `Greedy` with the
     noise estimated, and the one that predicts these best wins, uncertified.
 
     noise: the standard deviation of the noise; None: the observations are exact to working precision; "estimate": they
     are not, and the level is not known: then nothing can be certified.
-    budget: seconds. No step begins later, but one begun is finished; a third is kept for the comparison by held-out
-    error. Restarts go on as long as there is time. None: every member runs, and 2 restarts.
-
+    symmetric: the matrix is known to be symmetric, its eigenvalues of any sign. It is sought as Z Z^T first; the other
+    members are given completions with the mirror image of every entry, and their answers are made symmetric.
+    Certificates count r d - r (r - 1) / 2 parameters and take the derivative on the symmetric matrices.
+    budget: seconds, a third of them for the comparison by held-out error. The clock is asked between the steps of every
+    member, and none begins that would end too late if it took as long as the one before. What has begun ends: a first
+    step, one longer than that before it, the certificate after it. On 1000 x 1000 matrices of rank 5 with few entries,
+    where the last rank of `Greedy` takes the longest, 4 seconds became up to 6.2 on two cores, 10.2 on busy ones (the
+    command is in docs/concepts/recovery.md). Restarts go on until a member is cut short. None: every member runs, and 2
+    restarts.
     tries: how many of the members may run; None: all.
     compare: without, no run is repeated on fewer observations where none is certified; the member of least generalized
     cross-validation is returned.
 
     Raises:
-        ValueError: if there are fewer observations than the d1 + d2 - 1 parameters of rank 1, they contradict one
-            another (up to 2,000 measurements are compared), the misfit is not squared, the problem is one of phase
-            retrieval, or a setting is out of range.
+        ValueError: if there are fewer observations than the d1 + d2 - 1 parameters of rank 1 (d if symmetric), they
+            contradict one another (up to 2,000 measurements are compared; of symmetric entries, all), the misfit is not
+            squared, the problem is one of phase retrieval, or a setting is out of range.
     """
-    noise = _check(problem, noise, budget, max_rank, tries)
     begun, say = time.perf_counter(), progress or (lambda words: None)
+    noise = _check(problem, noise, budget, max_rank, tries, symmetric)
+    problem = folded(problem, exact=noise is None) if symmetric else problem
     deadline = math.inf if budget is None else begun + budget * (1 - COMPARING * compare)
-    run = _Runner(problem, noise, deadline)
-    attempts, members = [], []
-    for attempt in itertools.islice(_line_up(problem, noise, max_rank, key, endless=budget is not None), tries):
-        if members and time.perf_counter() >= deadline:
+    members: list[Member] = []
+    for attempt in itertools.islice(_line_up(problem, noise, max_rank, symmetric, key, budget is not None), tries):
+        # Where one was cut short there is no time left for another.
+        if members and (time.perf_counter() >= deadline or members[-1].result is RESULTS.max_steps):
             break
         say(attempt.name)
-        member = run.member(attempt)
-        attempts.append(attempt)
+        member = _run_member(problem, attempt, noise, symmetric, deadline)
         members.append(member)
         if member.certified:
             reason = f"{member.name} is certified: {member.certificate.sentence}"
@@ -213,121 +229,80 @@ def recover(
     if noise == "estimate":
         reason = "uncertified: the noise itself was estimated"
     elif compare:
-        run = _Runner(problem, noise, math.inf if budget is None else begun + budget)
-        members, reason = run.compare(attempts, members, max_rank, key, say)
-    return Recovery(_best(problem, members), tuple(members), reason, time.perf_counter() - begun)
-
-
-class _Attempt(NamedTuple):
-    """A solver, and the scales of rows and columns it is given the problem in."""
-
-    name: str
-    solver: Solver
-    scales: tuple[np.ndarray, np.ndarray] | None = None
+        if noise is None:
+            # First: it is the likeliest to predict well where nothing fits, and time may run out.
+            # The polish is one long step, which a budget has no room for.
+            half = math.inf if budget is None else begun + budget * (1 - COMPARING / 2)
+            attempt = _estimating(max_rank, symmetric, polish=budget is None)
+            members.insert(0, _run_member(problem, attempt, noise, symmetric, half))
+        deadline = math.inf if budget is None else begun + budget
+        members, reason = _compare(problem, members, symmetric, deadline, key, say)
+    return Recovery(_best(problem, members, symmetric), tuple(members), reason, time.perf_counter() - begun)
 
 
 def _line_up(
-    problem: Problem, noise: float | Literal["estimate"] | None, max_rank: int | None, key: Any, endless: bool
-) -> Iterator[_Attempt]:
-    """The members in the order they are tried."""
+    problem: Problem, noise: Noise, max_rank: int | None, symmetric: bool, key: Any, endless: bool
+) -> Iterator[Attempt]:
+    """The members in the order they are tried; a symmetric matrix is first sought as Z Z^T."""
     if noise == "estimate":
-        yield _Attempt("greedy, noise estimated", Greedy(noise="estimate", max_rank=max_rank))
+        yield _estimating(max_rank, symmetric)
         return
     bounds: dict[str, Any] = {"noise": noise, "max_rank": max_rank}
-    yield _Attempt("greedy", Greedy(inner_steps=GREEDY_STEPS, polish=noise is not None, **bounds))
-    yield _Attempt("log_det", LogDet(**bounds))
-    yield _Attempt("log_det, sparing more", LogDet(spared=3.0, **bounds))
-    yield _Attempt("log_det, slower", LogDet(ratio=0.85, **bounds))
-    yield _Attempt(
-        "greedy, slower",
-        Greedy(inner_steps=GREEDY_STEPS, ladder=PATIENT_LADDER, polish=noise is not None, **bounds),
-    )
-    yield _Attempt("irls", IRLS(**bounds))
+    growing: dict[str, Any] = {"inner_steps": GREEDY_STEPS, "polish": noise is not None, **bounds}
+    if symmetric:
+        yield Attempt("greedy, semidefinite", Greedy(Symmetric(), **growing))
+    yield Attempt("greedy", Greedy(**growing), symmetric)
+    yield Attempt("log_det", LogDet(**bounds), symmetric)
+    yield Attempt("log_det, sparing more", LogDet(spared=3.0, **bounds), symmetric)
+    yield Attempt("log_det, slower", LogDet(ratio=0.85, **bounds), symmetric)
+    yield Attempt("greedy, slower", Greedy(ladder=PATIENT_LADDER, **growing), symmetric)
+    yield Attempt("irls", IRLS(**bounds), symmetric)
     # Rescaled noise would not be of one level.
     if isinstance(problem, Completion) and noise is None:
         rng = as_generator(key)
         for number in itertools.count(1) if endless else range(1, RESTARTS + 1):
             rows, cols = (np.exp(SPREAD * rng.standard_normal(length)) for length in problem.shape)
-            yield _Attempt(f"log_det, rescaled at random ({number})", LogDet(**bounds), (rows, cols))
+            scales = (rows, rows if symmetric else cols)
+            yield Attempt(f"log_det, rescaled at random ({number})", LogDet(**bounds), symmetric, scales)
 
 
-@dataclass(frozen=True, eq=False)
-class _Runner:
-    """Runs attempts on a problem until a deadline."""
-
-    problem: Problem
-    noise: float | Literal["estimate"] | None
-    deadline: float
-
-    def member(self, attempt: _Attempt) -> Member:
-        """What an attempt reaches, and whether it is certified."""
-        begun = time.perf_counter()
-        solution = self.solve(self.problem, attempt)
-        matrix = low_rank(solution)
-        rmse = float(root_mean_square(self.problem.residual(matrix)))
-        certificate = certify(self.problem, matrix, self.noise if isinstance(self.noise, float) else None)
-        certified = certificate.holds and self.noise != "estimate"
-        return Member(attempt.name, solution, rmse, certificate, certified, time.perf_counter() - begun)
-
-    def solve(self, problem: Problem, attempt: _Attempt) -> Solution:
-        """The attempt's solution in the problem's own units; steps end at the deadline."""
-        scaled = problem if attempt.scales is None else _rescale(problem, attempt.scales)
-        solution = solve(scaled, attempt.solver, max_steps=1 if math.isfinite(self.deadline) else None)
-        while solution.result is RESULTS.max_steps and time.perf_counter() < self.deadline:
-            solution = solve(scaled, attempt.solver, state=solution.state, max_steps=solution.steps + 1)
-        if attempt.scales is None:
-            return solution
-        rows, cols = attempt.scales
-        matrix = low_rank(solution)
-        back = LowRank(matrix.left / rows[:, None], matrix.right / cols[:, None])
-        return replace(solution, matrix=back.astype(problem.dtype))
-
-    def compare(
-        self,
-        attempts: list[_Attempt],
-        members: list[Member],
-        max_rank: int | None,
-        key: Any,
-        say: Callable[[str], None],
-    ) -> tuple[list[Member], str]:
-        """The members with their held-out errors, and the sentence on the choice among them."""
-        if self.noise is None:
-            # First: it is the likeliest to predict well where nothing fits, and time may run out.
-            estimated = _Attempt("greedy, noise estimated", Greedy(noise="estimate", max_rank=max_rank))
-            attempts, members = [estimated, *attempts], [self.member(estimated), *members]
-        try:
-            kept, held = self.problem.split(HOLDOUT, key)
-        except ValueError as error:
-            return (
-                members,
-                f"uncertified, and no held-out error to compare by ({error}): the least residual per parameter",
-            )
-        compared = []
-        for attempt, member in zip(attempts, members, strict=True):
-            if compared and time.perf_counter() >= self.deadline:
-                compared.append(member)
-                continue
-            say(f"{attempt.name}, held out")
-            begun = time.perf_counter()
-            error = float(root_mean_square(held.residual(self.solve(kept, attempt).matrix)))
-            seconds = member.seconds + time.perf_counter() - begun
-            compared.append(replace(member, holdout_rmse=error if math.isfinite(error) else math.inf, seconds=seconds))
-        best = _best(self.problem, compared)
-        return compared, f"uncertified: of the members, {best.name} predicts held-out observations best"
+def _estimating(max_rank: int | None, symmetric: bool, polish: bool = True) -> Attempt:
+    """The member for noise of unknown level."""
+    solver = Greedy(noise="estimate", max_rank=max_rank, inner_steps=GREEDY_STEPS, polish=polish)
+    return Attempt("greedy, noise estimated", solver, symmetric)
 
 
-def _best(problem: Problem, members: list[Member]) -> Member:
-    """The member of least held-out error, or of least generalized cross-validation where none has one.
+def _run_member(problem: Problem, attempt: Attempt, noise: Noise, symmetric: bool, deadline: float) -> Member:
+    """What an attempt reaches until a deadline, and whether it is certified."""
+    begun = time.perf_counter()
+    solution = _answer(problem, attempt, deadline)
+    matrix = low_rank(solution)
+    rmse = float(root_mean_square(problem.residual(matrix)))
+    certificate = certify(problem, matrix, noise if isinstance(noise, float) else None, symmetric)
+    certified = certificate.holds and noise != "estimate"
+    if attempt.scales is not None and not certified:
+        solution = replace(solution, state=None)
+    return Member(attempt, solution, rmse, certificate, certified, time.perf_counter() - begun)
 
-    Source: Golub, Heath, Wahba 1979 (`golub1979generalized`): |residual| / (1 - parameters / observations).
+
+def _answer(problem: Problem, attempt: Attempt, deadline: float) -> Solution:
+    """The solution of an attempt, its matrix an answer to the problem itself."""
+    solution = solve_until(attempt.given(problem), attempt.solver, deadline)
+    return replace(solution, matrix=attempt.returned(low_rank(solution)))
+
+
+def solve_until(problem: Problem, solver: Solver, deadline: float, key: Any = 0) -> Solution:
+    """As `solve`, but no second step begins that would end after the deadline if it took as long as the one before.
+
+    deadline: on the clock of `time.perf_counter`, or infinity. History and seconds are those of the whole run.
     """
-
-    def crossed(member: Member) -> float:
-        spare = 1 - degrees_of_freedom(member.rank, problem.shape) / problem.distinct()
-        return member.train_rmse / spare if spare > 0 and math.isfinite(member.train_rmse) else math.inf
-
-    tested = [(member.holdout_rmse, member) for member in members if member.holdout_rmse is not None]
-    return min(tested or [(crossed(one), one) for one in members], key=lambda pair: pair[0])[1]
+    if math.isinf(deadline):
+        return solve(problem, solver, key=key)
+    whole = last = solve(problem, solver, key=key, max_steps=1)
+    while last.result is RESULTS.max_steps and time.perf_counter() + last.seconds <= deadline:
+        last = solve(problem, solver, state=last.state, max_steps=last.steps + 1)
+        whole = replace(last, history=whole.history.then(last.history), seconds=whole.seconds + last.seconds)
+    return whole
 
 
 def low_rank(solution: Solution) -> LowRank:
@@ -337,29 +312,46 @@ def low_rank(solution: Solution) -> LowRank:
     return solution.matrix
 
 
-def _rescale(problem: Problem, scales: tuple[np.ndarray, np.ndarray]) -> Problem:
-    """The completion of D1 W D2, whose rank is that of W, for diagonal D1 and D2."""
-    if not isinstance(problem, Completion):
-        raise TypeError("only a completion can be rescaled by rows and columns")
-    rows, cols = scales
-    factor = rows[problem.rows] * cols[problem.cols]
-    return problem.replace(values=(problem.values * factor).astype(problem.dtype))
+def _compare(
+    problem: Problem, members: list[Member], symmetric: bool, deadline: float, key: Any, say: Callable[[str], None]
+) -> tuple[list[Member], str]:
+    """The members with their held-out errors, and the sentence on the choice among them."""
+    try:
+        kept, held = problem.split(HOLDOUT, key, symmetric)
+    except ValueError as error:
+        return members, f"uncertified, and no held-out error to compare by ({error}): the least residual per parameter"
+    compared = []
+    for member in members:
+        if compared and time.perf_counter() >= deadline:
+            compared.append(member)
+            continue
+        say(f"{member.name}, held out")
+        begun = time.perf_counter()
+        error = float(root_mean_square(held.residual(_answer(kept, member.attempt, deadline).matrix)))
+        seconds = member.seconds + time.perf_counter() - begun
+        compared.append(replace(member, holdout_rmse=error if math.isfinite(error) else math.inf, seconds=seconds))
+    best = _best(problem, compared, symmetric)
+    return compared, f"uncertified: of the members, {best.name} predicts held-out observations best"
 
 
-def _full_column_rank(matrix: LowRank) -> LowRank:
-    """The same matrix without columns that are zero to rounding."""
-    u, s, v = matrix.svd()
-    kept = s > s[:1].sum() * np.finfo(float).eps * max(matrix.shape)
-    return LowRank(u[:, kept] * s[kept], v[:, kept])
+def _best(problem: Problem, members: list[Member], symmetric: bool) -> Member:
+    """The member of least held-out error, or of least generalized cross-validation where none has one.
+
+    Source: Golub, Heath, Wahba 1979 (`golub1979generalized`): |residual| / (1 - parameters / observations).
+    """
+
+    def crossed(member: Member) -> float:
+        parameters = degrees_of_freedom(member.rank, problem.shape, symmetric)
+        spare = 1 - parameters / problem.distinct(symmetric)
+        return member.train_rmse / spare if spare > 0 and math.isfinite(member.train_rmse) else math.inf
+
+    tested = [(member.holdout_rmse, member) for member in members if member.holdout_rmse is not None]
+    return min(tested or [(crossed(one), one) for one in members], key=lambda pair: pair[0])[1]
 
 
 def _check(
-    problem: Problem,
-    noise: float | Literal["estimate"] | None,
-    budget: float | None,
-    max_rank: int | None,
-    tries: int | None,
-) -> float | Literal["estimate"] | None:
+    problem: Problem, noise: Noise, budget: float | None, max_rank: int | None, tries: int | None, symmetric: bool
+) -> Noise:
     """The noise as a float; raises a ValueError where `recover` promises one."""
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rankwise problem, not {type(problem).__name__}")
@@ -376,12 +368,13 @@ def _check(
     for name, number in (("max_rank", max_rank), ("tries", tries)):
         if number is not None:
             positive_integer(number, name)
-    least = degrees_of_freedom(1, problem.shape)
-    if problem.distinct() < least:
+    if symmetric and problem.shape[0] != problem.shape[1]:
+        raise ValueError(f"a symmetric matrix must be square, not of shape {tuple(problem.shape)}")
+    least, known = degrees_of_freedom(1, problem.shape, symmetric), problem.distinct(symmetric)
+    if known < least:
         d1, d2 = problem.shape
         raise ValueError(
-            f"{problem.distinct()} observations cannot determine a {d1} x {d2} matrix: "
-            f"even rank 1 has {least} parameters"
+            f"{known} observations cannot determine a {d1} x {d2} matrix: even rank 1 has {least} parameters"
         )
     if not isinstance(problem, Completion) and noise is None:
         refuse_contradictions(problem)

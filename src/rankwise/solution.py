@@ -33,8 +33,30 @@ class History(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return 1 + len(self.records)
 
+    def then(self, later: History) -> History:
+        """This history and that of the run that went on from it; a checkpoint that both have counts once.
+
+        Vectors that became longer, as the singular values of a growing rank, are padded with zeros.
+
+        Raises:
+            ValueError: if other measures were tracked.
+        """
+        if set(self.records) != set(later.records):
+            raise ValueError(f"the histories hold {sorted(self.records)} and {sorted(later.records)}")
+        new = later.steps > (self.steps[-1] if self.steps.size else -1)
+        records = {name: _joined(array, later.records[name][new]) for name, array in self.records.items()}
+        return History(np.concatenate([self.steps, later.steps[new]]), records)
+
     def __repr__(self) -> str:
         return f"History({len(self.steps)} checkpoints of {', '.join(self.records)})"
+
+
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """One array after the other, the narrower one padded with zeros."""
+    if first.ndim == 2:
+        width = max(first.shape[1], second.shape[1])
+        first, second = (np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in (first, second))
+    return np.concatenate([first, second])
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.estimators import METHODS
 from rankwise.problems import checked_bounds
 
 
@@ -17,6 +18,18 @@ def test_clipping_never_moves_an_entry_away_from_a_truth_within_the_bounds():
     assert np.all(np.abs(inside - truth) <= np.abs(guess.dense() - truth))
     assert np.array_equal(rw.within(truth, (0, np.inf)), truth)
     assert rw.within(truth.astype(np.float32), (2, 3)).dtype == np.float32
+
+
+# "ratio" is trained and clipped as "deep" is.
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "ratio"])
+def test_every_method_of_complete_keeps_the_bounds(method, monkeypatch):
+    monkeypatch.setattr("rankwise.estimators.trained.MAX_STEPS", 500)
+    rng = np.random.default_rng(1)
+    stars = np.clip(np.round(3 + 1.5 * rng.standard_normal((14, 1)) * rng.standard_normal((1, 8))), 1, 5)
+    stars[rng.random(stars.shape) < 0.3] = np.nan
+    filled = rw.complete(stars, method=method, bounds=(1, 5), denoise=True).matrix
+    assert filled.min() >= 1
+    assert filled.max() <= 5
 
 
 @pytest.mark.parametrize("bounds", [(5, 1), (1, 1), (np.nan, 2), 3, (1, 2, 3), ("a", 2)])

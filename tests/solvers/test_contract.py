@@ -94,6 +94,16 @@ def test_a_power_of_two_in_the_values_comes_out_of_the_matrix(name, power):
 
 
 @completing
+def test_bounds_hold_at_the_end_and_cost_nothing(name):
+    box = (float(TRUTH.dense().min()) / 2, float(TRUTH.dense().max()) / 2)
+    truth = rw.within(TRUTH, box)
+    matrix = solved(rw.observe(truth, 60, key=1, min_degree=4), name).matrix
+    inside = rw.within(matrix, box)
+    assert box[0] <= inside.min() <= inside.max() <= box[1]
+    assert (np.abs(inside - truth) <= np.abs(np.asarray(matrix) - truth)).all()
+
+
+@completing
 def test_single_precision_stays(name):
     single = PROBLEM.replace(values=PROBLEM.values.astype(np.float32))
     solution = solved(single, name)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.lowrank import degrees_of_freedom
 from rankwise.solvers.factor_least_squares import fit_factors
-from rankwise.solvers.noise_level import expected_rmse, gain, noise_estimate
+from rankwise.solvers.noise_level import exact_tolerance, expected_rmse, gain, noise_estimate
 
 
 def noisy(key, noise, kappa=10.0, shape=(80, 90), rank=3, count=3000):
@@ -70,3 +71,25 @@ def test_settings_that_contradict_are_refused():
     for other in ({"holdout": 0.1}, {"ridge": 0.1}):
         with pytest.raises(ValueError, match="no holdout, no ridge"):
             rw.Greedy(noise="estimate", **other)
+
+
+@pytest.mark.parametrize(("dtype", "share"), [(np.float64, 7e-11), (np.float32, 3.2e-5)])
+def test_exact_means_the_same_everywhere(dtype, share):
+    assert exact_tolerance(dtype) == pytest.approx(share, rel=0.1)
+    _, problem = noisy(0, 0.0)
+    problem = problem.replace(values=problem.values.astype(dtype))
+    size = np.sqrt((problem.values**2).mean())
+    for solver in (rw.Greedy(), rw.LogDet(), rw.GaussNewton()):
+        run = rw.solve(problem, solver)
+        assert run.result is rw.RESULTS.explained
+        assert np.sqrt((problem.residual(run.matrix) ** 2).mean()) <= 2 * exact_tolerance(dtype) * size
+
+
+@pytest.mark.parametrize("solver", [rw.Greedy, rw.GaussNewton, rw.R2RILS])
+def test_one_bound_tells_the_noise_for_every_method_whose_rank_grows(solver):
+    # The level itself would stop at rank 2 of 3, which fits noise too.
+    _, problem = noisy(0, 0.3, shape=(150, 150), count=3500)
+    run = rw.solve(problem, solver(noise=0.3))
+    rmse = np.sqrt((problem.residual(run.matrix) ** 2).mean())
+    assert (run.result, run.rank) == (rw.RESULTS.noise_level, 3)
+    assert rmse <= expected_rmse(0.3, problem.size, degrees_of_freedom(3, problem.shape))

@@ -84,6 +84,13 @@ def test_the_smallest_problems_end_with_a_word(solver, table, rank):
     assert rank is None or run.rank == rank
 
 
+def test_what_fits_with_as_many_parameters_as_observations_is_not_explained():
+    # Numbers without structure: in three of these a matrix of rank 1 with 9 parameters meets at least half of 12.
+    for key in range(10):
+        problem = rw.observe(np.random.default_rng(key).standard_normal((5, 5)), 12, key=key)
+        assert rw.solve(problem, rw.RobustGreedy()).result in (rw.RESULTS.noise_level, rw.RESULTS.underdetermined)
+
+
 def test_pursuit_brackets_the_least_objective():
     _, _, problem = robust(size=3.0)
     run = rw.solve(problem, rw.PrincipalComponentPursuit(gap=1e-9))

@@ -86,14 +86,9 @@ class Completed:
         return (*self.table.notes, *self.outcome.warnings)
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """What was tried, best first."""
-        return self.outcome.candidates
-
-    @property
     def members(self) -> tuple[Candidate, ...]:
-        """What ran, as in `candidates`: each with rank, error, result, seconds and whether it is certified."""
-        return self.outcome.candidates
+        """What was tried, best first: each with rank, error, result, seconds and whether it is certified."""
+        return self.outcome.members
 
     @property
     def certificate(self) -> Certificate | None:
@@ -184,8 +179,9 @@ def complete(
     observed cell (rows with column means, columns with the table's mean) instead of leaving them holes.
     bounds: (least, greatest) that any cell can be, as (1, 5) for ratings; either may be infinite. Completed cells, and
     the predictions that errors are estimated from, are moved into them, which brings none further from the truth.
-    budget: seconds for the search. No preparation is tried and no member of the portfolio takes a step later; what has
-    begun ends, and the last fit, or the training of `deep` and `ratio`, is not cut short.
+    budget: seconds for the search. No preparation is tried later, and no step of one, nor of a member of the portfolio,
+    begins that would end later if it took as long as the one before. The two last fits, to the cells kept and then to
+    all, or the training of `deep` and `ratio`, come on top.
     progress: called with a few words at each stage.
 
     Raises:

@@ -87,7 +87,7 @@ class Outcome:
 
     values: the completed matrix. method: what was used in the end. low_rank: whether the low-rank part
     predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
-    too little to hold out. candidates: what was tried, best first. steps_tried: (steps, held-out errors) of
+    too little to hold out. members: what was tried, best first. steps_tried: (steps, held-out errors) of
     trained methods. certificate: whether the low-rank part fits all observations exactly and these hold it; None where
     there is no low-rank part of known factors.
     """
@@ -98,7 +98,7 @@ class Outcome:
     result: RESULTS
     fitted: Fitted | None = None
     holdout: Holdout | None = None
-    candidates: tuple[Candidate, ...] = ()
+    members: tuple[Candidate, ...] = ()
     warnings: tuple[str, ...] = ()
     low_rank: bool = False
     certificate: Certificate | None = None
@@ -167,7 +167,7 @@ class Task:
             return None
         return Outcome(
             within(final.values(), self.bounds), "greedy", EXACT, final.result, final,
-            candidates=(*found, *tried), warnings=(NO_ERROR,), low_rank=final.rank < min(problem.shape),
+            members=(*found, *tried), warnings=(NO_ERROR,), low_rank=final.rank < min(problem.shape),
             certificate=certificate,
         )  # fmt: skip
 

@@ -111,7 +111,7 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
                 "certified": one.certified,
                 "chosen": i == 0 and done.method == "greedy",
             }
-            for i, one in enumerate(done.candidates)
+            for i, one in enumerate(done.members)
         ],
         "taken_instead": _taken_instead(done),
     }
@@ -135,7 +135,7 @@ def _spectrum(done: Completed) -> list[float]:
 
 
 def _path(done: Completed) -> list[dict[str, Any]]:
-    if not done.candidates or done.method != "greedy":
+    if not done.members or done.method != "greedy":
         return []
     return [
         {
@@ -144,21 +144,19 @@ def _path(done: Completed) -> list[dict[str, Any]]:
             "holdout_rmse": fit.holdout_rmse,
             "inner_steps": fit.inner_steps,
         }
-        for fit in done.candidates[0].path
+        for fit in done.members[0].path
     ]
 
 
 def _path_baselines(done: Completed) -> dict[str, float]:
     """The errors of no low-rank part at all, on the observations and in the units of the path."""
     names = {"centred": "column means", "effects": "row and column effects"}
-    return {
-        names[one.scaling]: one.path[0].holdout_rmse for one in done.candidates if one.path and one.scaling in names
-    }
+    return {names[one.scaling]: one.path[0].holdout_rmse for one in done.members if one.path and one.scaling in names}
 
 
 def _taken_instead(done: Completed) -> str | None:
     """What was taken where none of the candidates was."""
-    if not done.candidates or done.method == "greedy":
+    if not done.members or done.method == "greedy":
         return None
     return BASELINES.get(done.method, f"method {done.method}, with the scaling of the first")
 

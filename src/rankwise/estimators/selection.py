@@ -12,7 +12,7 @@ import numpy as np
 from rankwise.estimators.scaling import SCALINGS, Scaling
 from rankwise.loop import solve
 from rankwise.lowrank import degrees_of_freedom
-from rankwise.portfolio import recover
+from rankwise.portfolio import recover, solve_until
 from rankwise.problems import Completion
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
@@ -73,16 +73,16 @@ def choose(
     little, too few observations may be the reason: then the portfolio looks for an exact fit of all of them, up to rank
     `EXACT_RANKS`; a certified one leaves nothing to choose. Else all scalings are compared at a middle ridge, and other
     ridges for the best of these.
-    budget: seconds; half is for exact fits, and no candidate starts later.
+    budget: seconds; half is for exact fits, and no step of a candidate begins later (see `solve_until`).
     """
-    begun = time.perf_counter()
+    deadline = math.inf if budget is None else time.perf_counter() + budget
     exact: list[Candidate] = []
     tried: dict[tuple[str, float], Candidate] = {}
 
     def attempt(scaling: str, ridge_share: float) -> Candidate:
         if (scaling, ridge_share) not in tried:
             step(f"{scaling}, ridge {ridge_share:g}")
-            tried[scaling, ridge_share] = _try(problem, scaling, ridge_share, key, share, max_rank)
+            tried[scaling, ridge_share] = _try(problem, scaling, ridge_share, key, share, max_rank, deadline)
         return tried[scaling, ridge_share]
 
     plain = [attempt(scaling, 0.0) for scaling in ("scaled", "centred")]
@@ -95,7 +95,7 @@ def choose(
             return [exact[0], *plain, *exact[1:]]
 
     def in_time() -> bool:
-        return budget is None or time.perf_counter() - begun < budget
+        return time.perf_counter() < deadline
 
     for scaling in SCALINGS:
         if in_time():
@@ -149,12 +149,19 @@ def exact_fits(
 
 
 def _try(
-    problem: Completion, scaling: str, ridge_share: float, key: int, share: float, max_rank: int | None
+    problem: Completion,
+    scaling: str,
+    ridge_share: float,
+    key: int,
+    share: float,
+    max_rank: int | None,
+    deadline: float,
 ) -> Candidate:
     begun = time.perf_counter()
     standardized = SCALINGS[scaling](problem).standardize(problem)
     ridge = ridge_share * _top(standardized)
-    solution = solve(standardized, Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False), key=key)
+    solver = Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False)
+    solution = solve_until(standardized, solver, deadline, key)
     path = solution.state[0].path
     best = min(path, key=lambda one: one.holdout_rmse)
     seconds = time.perf_counter() - begun

@@ -15,6 +15,7 @@ from rankwise.plain import Plain, checked, positive_integer
 from rankwise.problems import Intensities, Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
+from rankwise.solvers.noise_level import exact_tolerance
 from rankwise.spectrum import root_mean_square
 
 # The spectral start weighs intensities y (of mean 1) by 1 - 1/y, at least this: what is dark says most.
@@ -155,7 +156,7 @@ class AmplitudeFlow(Solver):
             return RESULTS.noise_level
         if gained or not state.newton:
             return RESULTS.running
-        tolerance = float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        tolerance = exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
         if relative > tolerance:
             return RESULTS.converged
         parameters = problem.shape[0] - (0 if problem.real else 1)

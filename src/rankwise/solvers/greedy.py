@@ -19,7 +19,7 @@ from rankwise.solvers.factor_flow import Phase, flow_factors
 from rankwise.solvers.factor_gradient import descend_factors
 from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow_factors
 from rankwise.solvers.growth import append_pair, leading_pair
-from rankwise.solvers.noise_level import LEAST_GAIN, expected_rmse, gain
+from rankwise.solvers.noise_level import LEAST_GAIN, exact_tolerance, expected_rmse, gain
 from rankwise.solvers.robust_fit import fit_misfit
 from rankwise.spectrum import root_mean_square
 
@@ -371,8 +371,9 @@ class Greedy(Solver):
         return not self.ridge and every > known <= degrees_of_freedom(rank, problem.shape, self.symmetric)
 
     def _tolerance(self, problem: Problem) -> float:
-        power = 0.5 if self.inner == "flow" else 0.65
-        return float(np.finfo(problem.dtype).eps ** power) if self.tolerance is None else self.tolerance
+        if self.tolerance is not None:
+            return self.tolerance
+        return math.sqrt(np.finfo(problem.dtype).eps) if self.inner == "flow" else exact_tolerance(problem.dtype)
 
 
 def _rmse(problem: Problem, residual: np.ndarray) -> float:

@@ -166,11 +166,13 @@ class IRLS(Ranked):
         """What explains the observations or nearly does, replaced by the best fit of the least rank that does."""
         done = state.verdict in (RESULTS.explained, RESULTS.noise_level)
         unit, here, values = state.problem, state.recent[-1], root_mean_square(state.problem.values)
-        near = state.verdict is RESULTS.running and here <= NEARLY * values
+        # The penalty keeps a fit above what the noise leaves of a plain one: its level is the sign to try that.
+        close = max(NEARLY * values, (self.noise or 0.0) / state.size)
+        near = state.verdict is RESULTS.running and here <= close
         if not (done or near) or not state.matrix.rank:
             return state
-        goal = max(self._tolerance(problem) * values, (self.noise or 0.0) / state.size)
         for rank in range(1, min(state.matrix.rank, self.rank or state.matrix.rank) + 1):
+            goal = max(self._tolerance(problem) * values, self._noise_bound(problem, state, rank))
             start = state.matrix.truncate(rank)
             if root_mean_square(unit.residual(start)) > HOPELESS * max(here, goal):
                 continue

@@ -1,4 +1,4 @@
-"""Log-det continuation: a falling concave penalty on the singular values, minimized over factors; needs no rank."""
+"""Log-det continuation: reweighted ridge fits of factors under a falling concave penalty; needs no rank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.growth import leading_triples
-from rankwise.solvers.noise_level import expected_rmse
+from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
 from rankwise.spectrum import root_mean_square
 
 # Directions enter at a drive this much above the level, at most so many at once and so often in one stage.
@@ -36,7 +36,7 @@ SURPLUS, LINGER = 3, 9
 class Stage(Plain):
     """The state of log-det continuation.
 
-    matrix: the minimizer at the present level, as a LowRank. level: the level of the stage that follows. top: the
+    matrix: what the last level has led to, as a LowRank. level: the level of the stage that follows. top: the
     leading singular value of minus the gradient at W = 0. rank: how many singular values are spared. since: stages
     since that number rose. tries: (rank, plain fits tried, stage of the last). answer: the plain fit that ended the
     run, None before.
@@ -57,12 +57,14 @@ class Stage(Plain):
 class LogDet(Solver):
     """Log-det continuation on factors: the rank is not given, and observations may be few.
 
-    Each stage minimizes l(W) + sum_a phi(s_a) over all ranks, s_a = (p scale / mu) sigma_a being the singular values
+    The objective is l(W) + sum_a phi(s_a) over all ranks, s_a = (p scale / mu) sigma_a being the singular values
     relative to about the largest: mu = sigma_1(-grad l(0)) and p = sum_i |A_i|_F^2 / (d1 d2). The penalty's slope at s,
     as a ridge on the factors' columns, is mu e min(1, spared e / s): the nuclear norm below the level e, a logarithm
     above it. So singular values larger than e are hardly shrunk, while smaller ones feel the whole of mu e. The level
-    falls from `first` by the factor `ratio` per stage. Directions enter where the leading singular values of
-    -grad l(W) exceed mu e, the condition of optimality at sigma = 0, and leave when they vanish.
+    falls from `first` by the factor `ratio` per stage. A stage lowers the objective, not to its
+    minimum: it is one reweighting, a rough ridge fit with the slopes at the last matrix, and up to two more while
+    directions enter. They do where the leading singular values of -grad l(W) exceed mu e, the condition of optimality
+    at sigma = 0, and leave when they vanish.
     A rank r = #{s_a > e} that two stages agree on is tried without penalty: the run ends when this explains the
     observations to tolerance * their root mean square, with fewer parameters than observations and a derivative of full
     rank (`explained`), or to the noise (`noise_level`). Else it ends when so many are spared that their parameters
@@ -117,8 +119,8 @@ class LogDet(Solver):
         return Stage(zero, self.first, top, 0, 0, 0, (), zero if top == 0 else None, verdict)
 
     def step(self, problem: Problem, state: Stage) -> Stage:
-        """One stage: the minimizer at the level, the plain fit if a rank is agreed on, the next level."""
-        matrix = self._minimize(problem, state)
+        """One stage: the fits at the level, the plain fit if a rank is agreed on, the next level."""
+        matrix = self._reweighted(problem, state)
         relative = self._relative(problem, state, matrix)
         rank = int(np.count_nonzero(relative > state.level))
         since = 0 if rank > state.rank else state.since + 1
@@ -134,15 +136,15 @@ class LogDet(Solver):
         return state.verdict
 
     def matrix(self, state: Stage) -> LowRank:
-        """The plain fit that ended the run, or the minimizer at the present level."""
+        """The plain fit that ended the run, or what the last level has led to."""
         return state.matrix if state.answer is None else state.answer
 
     def record(self, state: Stage) -> dict[str, float]:
-        """level, rank (spared singular values), width (columns of the minimizer)."""
+        """level, rank (spared singular values), width (columns of the penalized matrix)."""
         return {"level": state.level, "rank": state.rank, "width": state.matrix.rank}
 
-    def _minimize(self, problem: Problem, state: Stage) -> LowRank:
-        """The minimizer at the present level, directions entering and leaving."""
+    def _reweighted(self, problem: Problem, state: Stage) -> LowRank:
+        """One ridge fit at the present level, and up to two more while directions enter."""
         matrix, ridge = state.matrix, state.level * state.top
         for again in range(ROUNDS):
             grown = self._enter(problem, state, matrix)
@@ -230,4 +232,4 @@ class LogDet(Solver):
         return matrix.singular_values() * (self._stiffness(problem) / state.top)
 
     def _tolerance(self, problem: Problem) -> float:
-        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance

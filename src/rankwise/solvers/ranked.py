@@ -15,6 +15,7 @@ from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.growth import append_pair, leading_pair, leading_triples
+from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
 from rankwise.spectrum import root_mean_square
 
 # A drive for another rank below this share of the first counts as none.
@@ -53,11 +54,13 @@ class Ranked(Solver):
     none of the last `patience` residuals is below the one before them by the share `stationary`, the leading
     singular pair of minus the gradient is appended, with the step along it that reduces the loss most.
     Stops when the root mean square residual is at most tolerance * that of the values (`explained`; if the rank has as
-    many parameters as there are observations, `underdetermined`), is at most `noise` (`noise_level`), stops falling at
-    the last rank allowed (`flat` if the rank was given, `max_rank`, or `underdetermined`), or when the matrix outgrows
-    `norm_limit` times the problem's norm estimate (`diverging_norm`). Observations that are all zero are `explained`
-    by rank 0.
+    many parameters as there are observations, `underdetermined`), is no more than the noise (`noise_level`), stops
+    falling at the last rank allowed (`flat` if the rank was given, `max_rank`, or `underdetermined`), or when the
+    matrix outgrows `norm_limit` times the problem's norm estimate (`diverging_norm`). Observations that are all zero
+    are `explained` by rank 0.
 
+    noise: the standard deviation of the noise, if known; the bound is that of `Greedy`, with the degrees of freedom
+        that the rank leaves.
     tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
     patience: None means 20 steps where the rank grows and 300 where it is given: plateaus may be long, and no other
         rank is waiting.
@@ -173,7 +176,7 @@ class Ranked(Solver):
             return RESULTS.non_finite
         if rmse <= self._tolerance(problem) * root_mean_square(state.problem.values):
             return RESULTS.underdetermined if self._too_few(problem, rank) else RESULTS.explained
-        if self.noise is not None and rmse * state.size <= self.noise:
+        if rmse <= self._noise_bound(problem, state, rank):
             return RESULTS.noise_level
         if _norm(state.matrix) > self.norm_limit * float(state.problem.norm_estimate()):
             return RESULTS.diverging_norm
@@ -185,13 +188,19 @@ class Ranked(Solver):
             return RESULTS.max_rank
         return RESULTS.underdetermined if self._too_few(problem, rank + 1) else RESULTS.running
 
+    def _noise_bound(self, problem: Problem, state: AtRank, rank: int) -> float:
+        """The root mean square residual that noise leaves at a rank, in units of the state; negative if not known."""
+        if self.noise is None:
+            return -1.0
+        return expected_rmse(self.noise / state.size, problem.size, degrees_of_freedom(rank, problem.shape))
+
     def _too_few(self, problem: Problem, rank: int) -> bool:
         """Whether a rank has as many parameters as there are observations, not all entries being seen."""
         every = degrees_of_freedom(min(problem.shape), problem.shape)
         return every > problem.distinct() <= degrees_of_freedom(rank, problem.shape)
 
     def _tolerance(self, problem: Problem) -> float:
-        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
 
 
 def best_step(problem: Problem, matrix: LowRank, move: LowRank, residual: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from rankwise.identifiability import identifiability
 from rankwise.lowrank import LowRank, degrees_of_freedom
@@ -17,7 +17,7 @@ from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.growth import leading_triples
-from rankwise.solvers.noise_level import expected_rmse
+from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
 from rankwise.spectrum import root_mean_square
 
 # The factors are so many columns wider than the highest rank that could be an answer.
@@ -132,7 +132,7 @@ class RatioContinuation(Solver):
         """One stage: the minimizer at the weight, then plain fits at ascending ranks."""
         unit, start = _in_units(problem, state.size), state.matrix
         objective = CappedRatio(unit, state.weight, self.cap)
-        found = minimize(
+        found = scipy.optimize.minimize(
             objective, objective.flat(start), jac=True, method="L-BFGS-B",
             options={"maxiter": self.inner_steps, "maxcor": MEMORY, "ftol": self.stationary, "gtol": 0.0},
         )  # fmt: skip
@@ -196,7 +196,7 @@ class RatioContinuation(Solver):
         return min(self.width or self._most(problem) + SURPLUS, *problem.shape)
 
     def _tolerance(self, problem: Problem) -> float:
-        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
 
 
 class CappedRatio:

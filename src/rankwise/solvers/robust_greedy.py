@@ -15,7 +15,7 @@ from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import Fit, fit_factors, grow_factors
 from rankwise.solvers.growth import append_pair, leading_pair
-from rankwise.solvers.noise_level import LEAST_GAIN, gain
+from rankwise.solvers.noise_level import LEAST_GAIN, exact_tolerance, gain
 from rankwise.spectrum import root_mean_square
 
 # A rank is exhausted when a fit leaves more than this share of the residuals' scale, the bound having come down to it.
@@ -50,9 +50,10 @@ class RobustGreedy(Solver):
     in turn fit the factors by least squares to the observations with |residual| <= b, and lower
     b to max(cut * s, b / 2), s being 1.4826 times the median |residual|, until neither changes or s stops falling: then
     the rank is exhausted and grows. Less than half of the observations may be outliers. Stops when s is at most
-    tolerance times that of the values (`explained`: more than half of all observations fit), when another rank
-    explains no more of those kept than noise would let it (`noise_level`; that rank is taken back), or would have as
-    many parameters as there are observations kept (`underdetermined`).
+    tolerance times that of the values (`explained`: more than half of all observations fit, and those kept are more
+    than the parameters of the rank; else `underdetermined`), when another rank explains no more of those kept than
+    noise would let it (`noise_level`; that rank is taken back), or would have as many parameters as there are
+    observations kept (`underdetermined`).
 
     The last fit is a plain least-squares fit to the observations kept, exact to rounding errors without noise.
     `outliers(problem, solution.matrix)` gives S.
@@ -160,14 +161,16 @@ class RobustGreedy(Solver):
         return replace(state, matrix=_product(problem, fit), fits=state.fits + 1, verdict=verdict)
 
     def _verdict(self, problem: Problem, state: Trimmed) -> RESULTS:
-        rank = state.matrix.rank
+        rank, kept = state.matrix.rank, int(state.kept.sum())
         if not np.isfinite(state.scale):
             return RESULTS.non_finite
         if state.scale <= self._tolerance(problem) * residual_scale(problem.values):
-            return RESULTS.explained
+            # Outliers are as free as parameters: unless both together are fewer than the observations, anything fits.
+            fewer = degrees_of_freedom(rank, problem.shape) < kept
+            return RESULTS.explained if fewer else RESULTS.underdetermined
         if rank >= (self.max_rank or min(problem.shape)):
             return RESULTS.max_rank
-        too_few = degrees_of_freedom(rank + 1, problem.shape) >= int(state.kept.sum())
+        too_few = degrees_of_freedom(rank + 1, problem.shape) >= kept
         return RESULTS.underdetermined if too_few else RESULTS.running
 
     def _only_noise(self, problem: Problem, before: Trimmed, after: Trimmed) -> bool:
@@ -184,7 +187,7 @@ class RobustGreedy(Solver):
         return share * (residual_scale(problem.values) or float(np.abs(problem.values).max()))
 
     def _tolerance(self, problem: Problem) -> float:
-        return float(np.finfo(problem.dtype).eps ** 0.65) if self.tolerance is None else self.tolerance
+        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
 
 
 def _product(problem: Problem, fit: Fit) -> LowRank:

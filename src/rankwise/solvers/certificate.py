@@ -1,0 +1,159 @@
+"""What can be said for an answer, whichever solver found it: it fits, it need not have fitted, and it cannot move."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rankwise.identifiability import Identifiability, identifiability
+from rankwise.lowrank import LowRank, degrees_of_freedom
+from rankwise.problems import Problem
+from rankwise.solvers.factor_least_squares import fit_factors
+from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
+from rankwise.solvers.symmetric_part import asymmetry, folded, mirrored, symmetrized
+from rankwise.spectrum import root_mean_square
+
+# The relative error that the residual of an exact fit may leave, to first order.
+FIRM = 1e-3
+# How a rank lower by one is fitted to noisy observations: until steps gain less than this share, at most so many.
+LOWER_STATIONARY, LOWER_STEPS = 1e-3, 60
+# A matrix counts as symmetric up to this relative asymmetry.
+ASYMMETRY = 1e-6
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Whether a matrix fits the observations, and how firmly these hold it.
+
+    rank: of the matrix. rmse: the root mean square residual. fits: whether that is no more than rounding, or the noise.
+    held: how firmly the observations hold the matrix among those of its rank; None if it does not fit them.
+    lower: whether a matrix of rank one less fits them as well, so that the rank may be too high.
+    """
+
+    rank: int
+    rmse: float
+    fits: bool
+    held: Identifiability | None
+    lower: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the matrix fits, more observations than parameters, at no rank too high, its derivative of full rank.
+
+        That is said of what the observations test: see `untested`.
+        """
+        return self.held is not None and not self.lower and self.held.overdetermined and self.held.holds
+
+    @property
+    def untested(self) -> int:
+        """How many observations have leverage 1, so that a matrix of the rank would fit them whatever they were.
+
+        Of them, and of the entries that hang on them, a certificate says nothing: an error there cannot be seen. 0
+        where the observations determine every matrix: no entry hangs on a rank then.
+        """
+        return 0 if self.held is None or self.held.whole else self.held.untested or 0
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        if self.held is None:
+            return f"the observations are not explained at rank {self.rank} (root mean square residual {self.rmse:.2g})"
+        words = f"rank {self.rank} fits {self.held.observations} observations with {self.held.degrees} parameters"
+        if not self.held.overdetermined:
+            return f"{words}, enough to fit anything"
+        if self.lower:
+            return f"{words}, but rank {self.rank - 1} fits them as well"
+        words += f", and the derivative {'has full' if self.held.holds else 'does not have full'} rank"
+        verb = "is" if self.untested == 1 else "are"
+        return f"{words}; {self.untested} of the observations {verb} tested by no others" if self.untested else words
+
+
+def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symmetric: bool = False) -> Certificate:
+    """The certificate of a matrix of known factors: see `recover` for what it says and what it does not.
+
+    noise: the standard deviation of the noise; None: the observations are exact to working precision.
+    symmetric: the truth is known to be symmetric, of eigenvalues of either sign, and so is the matrix.
+
+    Raises:
+        ValueError: if the matrix is no `LowRank`, of another shape than the problem's, or not symmetric where it should
+            be.
+    """
+    _check(problem, matrix, symmetric)
+    problem = folded(problem, exact=noise is None) if symmetric else problem
+    if not (np.isfinite(matrix.left).all() and np.isfinite(matrix.right).all()):
+        return Certificate(matrix.rank, math.nan, False, None)
+    matrix = _full_column_rank(matrix)
+    size, rmse = float(root_mean_square(problem.values)), float(root_mean_square(problem.residual(matrix)))
+    tolerance = exact_tolerance(problem.dtype) * size
+    exact = fits = rmse <= tolerance
+    if not fits and noise is not None:
+        fits = rmse <= _expected(problem, noise, matrix.rank, symmetric)
+    if not (fits and math.isfinite(rmse)):
+        return Certificate(matrix.rank, rmse, False, None)
+    held = identifiability(problem, matrix, symmetric)
+    # To first order a residual e leaves an error of about e / sqrt(stiffness).
+    if exact and held.holds and rmse > FIRM * math.sqrt(held.stiffness) * size:
+        held = replace(held, stiffness=0.0)
+    answer = Certificate(matrix.rank, rmse, True, held)
+    return replace(answer, lower=_lower_fits(problem, matrix, tolerance, noise, symmetric)) if answer.holds else answer
+
+
+def _lower_fits(problem: Problem, matrix: LowRank, tolerance: float, noise: float | None, symmetric: bool) -> bool:
+    """Whether rank r - 1 fits as well: the matrix without its last singular value, fitted again where there is noise.
+
+    With noise, the test is one of goodness of fit: at the right rank the squares of the residual sum to noise^2 times
+    chi^2 of m - parameters degrees of freedom, of which `expected_rmse` is three standard deviations above the mean.
+    """
+    rank = matrix.rank - 1
+    if rank < 0:
+        return False
+    lower = matrix.truncate(rank)
+    if root_mean_square(problem.residual(lower)) <= tolerance:
+        return True
+    if noise is None:
+        return False
+    lower = _fitted_lower(problem, matrix, noise, symmetric) if rank else lower
+    return bool(root_mean_square(problem.residual(lower)) <= _expected(problem, noise, rank, symmetric))
+
+
+def _fitted_lower(problem: Problem, matrix: LowRank, noise: float, symmetric: bool) -> LowRank:
+    """The matrix of rank r - 1 that least squares leads to from the one given.
+
+    A singular value that fits noise may be the largest, so the last is not simply dropped: a ridge at which noise alone
+    is smoothed away, noise times the expected norm of its adjoint, first lets it vanish.
+    """
+    u, s, v = matrix.svd()
+    semidefinite = symmetric and bool(((u * v).sum(axis=0) > 0).all())
+    given = mirrored(problem) if symmetric and not semidefinite else problem
+    d1, d2 = given.shape
+    smoothing = noise * math.sqrt(float(given.energy()) / (d1 * d2)) * (math.sqrt(d1) + math.sqrt(d2))
+    lower = LowRank(u * np.sqrt(s), v * np.sqrt(s))
+    for ridge in (float(given.scale) * smoothing, 0.0):
+        fit = fit_factors(
+            given, lower.left, lower.right, ridge=ridge, tolerance=exact_tolerance(given.dtype),
+            stationary=LOWER_STATIONARY, max_steps=LOWER_STEPS, symmetric=semidefinite,
+        )  # fmt: skip
+        lower = LowRank(fit.left, fit.right).truncate(matrix.rank - 1)
+    return symmetrized(lower) if symmetric else lower
+
+
+def _expected(problem: Problem, noise: float, rank: int, symmetric: bool) -> float:
+    return expected_rmse(noise, problem.size, degrees_of_freedom(rank, problem.shape, symmetric))
+
+
+def _full_column_rank(matrix: LowRank) -> LowRank:
+    """The same matrix without columns that are zero to rounding."""
+    u, s, v = matrix.svd()
+    kept = s > s[:1].sum() * np.finfo(float).eps * max(matrix.shape)
+    return LowRank(u[:, kept] * s[kept], v[:, kept])
+
+
+def _check(problem: Problem, matrix: LowRank, symmetric: bool) -> None:
+    if not isinstance(matrix, LowRank):
+        raise ValueError(f"the matrix must be a LowRank, whose factors are known, not {type(matrix).__name__}")
+    if tuple(matrix.shape) != tuple(problem.shape):
+        raise ValueError(f"the matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
+    if symmetric and not asymmetry(matrix) <= ASYMMETRY:
+        raise ValueError(f"the matrix is not symmetric: its relative asymmetry is {asymmetry(matrix):.2g}")
