@@ -1,6 +1,6 @@
-"""Noisy completion, rank unknown: the table and the picture of docs/problems/noise.md.
+"""Noisy completion, rank unknown: the tables and the picture of docs/problems/noise.md.
 
-python benchmarks/noise.py [--seeds 10] [--quick] [--picture docs/problems/noise.png]
+python benchmarks/noise.py [--seeds 10] [--quick] [--gains] [--picture docs/problems/noise.png]
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ def knowing_columns(problem: rw.Completion, truth: rw.LowRank) -> rw.LowRank:
     return rw.LowRank(basis, right)
 
 
+def where(case: Case) -> str:
+    """The columns that name a case."""
+    return f"{case.side:>5} {case.rank:>5} {case.rho:>5} {case.kappa:>6} {case.noise:>6}"
+
+
 def line(case: Case, seeds: int) -> str:
     """How often each way finds the rank, and errors as multiples of those of two oracles."""
     ways: dict[str, Any] = {
@@ -71,8 +76,8 @@ def line(case: Case, seeds: int) -> str:
         by_truth.append(error / float(relative_error(rw.LowRank(best.left, best.right), truth)))
         seconds.append(runs["estimate"].seconds)
     shown = "  ".join(f"{found[name]:>5}/{seeds}" for name in ways)
-    where = f"{case.side:>5} {case.rank:>5} {case.rho:>5} {case.kappa:>6} {case.noise:>6}"
-    return f"{where}  {shown}  {np.median(by_truth):>9.3f}  {np.median(by_columns):>9.2f}  {np.median(seconds):>6.1f}"
+    errors = f"{np.median(by_truth):>9.3f}  {np.median(by_columns):>9.2f}"
+    return f"{where(case)}  {shown}  {errors}  {np.median(seconds):>6.1f}"
 
 
 def gains(case: Case, seed: int, ranks: int) -> list[float]:
@@ -81,6 +86,14 @@ def gains(case: Case, seed: int, ranks: int) -> list[float]:
     rmse = rw.solve(problem, rw.Greedy(max_rank=ranks, polish=False)).history["train_rmse"]
     parameters = [degrees_of_freedom(rank, problem.shape) for rank in range(len(rmse))]
     return [gain(rmse[k], rmse[k + 1], problem.size, (parameters[k], parameters[k + 1])) for k in range(len(rmse) - 1)]
+
+
+def gain_line(case: Case, seeds: int) -> str:
+    """The least gain of a rank up to the true one, and the range of at most three ranks beyond."""
+    runs = [gains(case, seed, case.rank + 3) for seed in range(seeds)]
+    true = min(min(run[: case.rank]) for run in runs)
+    beyond = [value for run in runs for value in run[case.rank :]]
+    return f"{where(case)}  {true:>12.2f}  {min(beyond):>8.2f} to {max(beyond):.2f}"
 
 
 def picture(path: str) -> None:
@@ -102,10 +115,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="without 1000 x 1000")
-    parser.add_argument("--picture", help="write the picture to this file instead of printing the table")
+    parser.add_argument("--gains", action="store_true", help="print the gains of ranks up to the true one and beyond")
+    parser.add_argument("--picture", help="write the picture to this file and print nothing")
     given = parser.parse_args()
     if given.picture:
         picture(given.picture)
+    elif given.gains:
+        print(" side  rank   rho  kappa  noise    least gain up to the true rank, gains of the next three")
+        for case in CASES:
+            print(gain_line(case, given.seeds), flush=True)
     else:
         print(" side  rank   rho  kappa  noise    rank found by known level, estimate, holdout; error / least squares")
         print("       from the truth; error / least squares knowing the columns; median s of estimate")

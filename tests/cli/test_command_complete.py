@@ -272,6 +272,14 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
         (["t.csv", "--seed", "-1"], "--seed must be at least 0, not -1"),
         (["t.csv", "--seed", "1.5"], "--seed: invalid int value: '1.5'"),
         (["t.csv", "--max-rank", "0"], "max_rank must be an integer of at least 1, not 0"),
+        (["t.csv", "--max-rank", "2", "--method", "means"], "method 'means' tries none"),
+        (["t.csv", "--max-rank", "2", "--method", "deep"], "method 'deep' tries none"),
+        (["-x.csv"], "'-x.csv' begins with '-', as options do: if it is a file, write ./-x.csv"),
+        (["--quiet", "--y.csv"], "write ./--y.csv"),
+        (["t.csv", "-o", "-x.csv"], "write ./-x.csv"),
+        (["t.csv", "-x.csv"], "write ./-x.csv"),
+        (["t.csv", "-otable.csv", "--quite"], "unknown option --quite"),
+        (["--bounds", "-1.5", "2"], "arguments are required: TABLE"),
         (["t.csv", "t.csv"], "one argument too many: 't.csv'"),
         ([], "arguments are required: TABLE"),
         (["t.npy", "--header"], "a header can only be set for a CSV or TSV table"),
@@ -283,6 +291,7 @@ def test_mistakes_are_told_in_one_line(shell, table, matrix, tmp_path, words, to
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.csv").symlink_to("t.csv")
     (tmp_path / "circle.csv").symlink_to("circle.csv")
+    (tmp_path / "--y.csv").touch()
     np.save("t.npy", matrix)
     np.save("object.npy", matrix.astype(object))
     np.savez("object.npz", X=matrix.astype(object))

@@ -44,9 +44,9 @@ def test_help(shell, words):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "rankwise: a command is needed: complete, solve, theory or list (see rankwise --help)"),
+        ([], "rankwise: a command is needed: complete, solve, theory, study, report or list (see rankwise --help)"),
         (["complet"], "unknown command 'complet'; did you mean 'complete'?"),
-        (["frobnicate"], "unknown command 'frobnicate'; known: complete, list, solve"),
+        (["frobnicate"], "unknown command 'frobnicate'; known: complete, list, report, solve"),
         (["-x"], "unknown option -x"),
         (["--verson"], "unknown option --verson; did you mean '--version'?"),
         (["list", "solver"], "unknown registry 'solver'; did you mean 'solvers'?"),
@@ -84,8 +84,8 @@ print(any(name in sys.modules for name in sys.argv[2:]), file=sys.stderr)
     ("name", "absent"),
     [
         ("optimizers", ["jax", "optax", "scipy", "rankwise.theory"]),
-        ("solvers", ["jax"]),
-        ("theory", ["jax", "diffrax"]),
+        ("solvers", ["jax", "scipy.optimize", "scipy.linalg", "scipy.sparse"]),
+        ("theory", ["jax", "diffrax", "scipy.optimize", "scipy.linalg", "scipy.sparse"]),
     ],
 )
 def test_listing_a_registry_does_not_load_what_runs_it(name, absent):

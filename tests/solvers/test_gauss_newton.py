@@ -1,5 +1,7 @@
 """Gauss-Newton: its least-squares steps against dense algebra, its variants, and quadratic convergence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -51,6 +53,15 @@ def test_least_norm_changes_no_matrix_to_first_order():
     np.testing.assert_allclose(at.left.T @ least.left, least.right.T @ at.right, atol=1e-10)
 
 
+def test_least_norm_is_exact_where_singular_values_lie_far_apart():
+    # Squared, 1e-6 vanishes beside 1e6: Gram matrices would divide by what rounding leaves of it.
+    turned = np.diag([1e6, 1e-6]) @ np.array([[0.6, 0.8], [-0.8, 0.6]])
+    at, move = LowRank(somewhere(2).left @ turned, somewhere(2).right @ turned), somewhere(3)
+    least = least_norm(at, move)
+    assert np.linalg.norm(least.left) < np.linalg.norm(move.left)
+    np.testing.assert_allclose(at.left.T @ least.left, least.right.T @ at.right, atol=1e-14 * 1e6 * 30)
+
+
 def test_on_balanced_factors_the_variants_take_the_same_step():
     start = TRUTH.truncate(2)
     first = [GaussNewton(rank=2, variant=v).iterate(PROBLEM, start, start)[0].dense() for v in VARIANTS]
@@ -80,6 +91,23 @@ def test_five_decades_of_singular_values():
     solution = rw.solve(problem, GaussNewton(rank=4))
     assert solution.result is RESULTS.explained
     assert relative_error(solution.matrix, truth) < 1e-8
+
+
+def test_factors_that_run_away_end_in_a_word():
+    truth = rw.low_rank((100, 100), 5, key=0, kappa=10)
+    problem = rw.observe(truth, 1462, key=1000, min_degree=6)
+    solution = rw.solve(problem, GaussNewton(rank=5, variant="updating"), max_steps=60)
+    assert solution.result in (RESULTS.max_steps, RESULTS.diverging_norm, RESULTS.non_finite)
+    assert np.isfinite(np.asarray(solution.matrix)).all()
+
+
+def test_a_decomposition_that_fails_is_a_result_at_the_last_matrix():
+    solver = GaussNewton(rank=2)
+    before = solver.step(PROBLEM, solver.init(PROBLEM, 0))
+    broken = replace(before, memory=LowRank(before.memory.left * np.nan, before.memory.right))
+    after = solver.step(PROBLEM, broken)
+    assert solver.outcome(PROBLEM, after) is RESULTS.non_finite
+    np.testing.assert_array_equal(after.matrix.dense(), before.matrix.dense())
 
 
 @pytest.mark.parametrize(

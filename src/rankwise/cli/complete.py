@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the observed cells held out for the error estimate (default: 0.1)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
-    parser.add_argument("--max-rank", type=int, metavar="R", help="largest rank to try")
+    parser.add_argument("--max-rank", type=int, metavar="R", help="largest rank that auto and greedy try")
     parser.add_argument(
         "--bounds", type=float, nargs=2, metavar=("LEAST", "GREATEST"), help="what any cell can be at least and at most"
     )

@@ -25,6 +25,8 @@ from rankwise.solution import Solution
 
 # Sums over a column and differences of its numbers stay below the largest double by at least this factor.
 ROOM = 4
+# The methods that try one rank after another.
+RANKED = ("auto", "greedy")
 ONLY_EMPTY = "The only holes lie in rows or columns without any observed cell, about which nothing can be known."
 
 
@@ -196,6 +198,8 @@ def complete(
         raise ValueError(f"method {method!r} chooses by held-out error: holdout must be above 0")
     if max_rank is not None:
         positive_integer(max_rank, "max_rank")
+        if method not in RANKED:
+            raise ValueError(f"max_rank bounds the rank that auto and greedy try; method {method!r} tries none")
     if budget is not None:
         checked(budget, "budget", above=0)
     box = checked_bounds((-math.inf, math.inf) if bounds is None else bounds)

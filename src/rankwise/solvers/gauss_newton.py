@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ import scipy
 from rankwise.lowrank import LowRank
 from rankwise.plain import checked, positive_integer
 from rankwise.problems import Completion, Problem
-from rankwise.solvers.ranked import Ranked
+from rankwise.results import RESULTS
+from rankwise.solvers.ranked import AtRank, Ranked
 
 # alpha of the published variants; "balanced" has none: it chooses among the solutions in another norm.
 ALPHA = {"balanced": None, "setting": 1, "averaging": 0, "updating": -1}
@@ -28,7 +29,7 @@ class GaussNewton(Ranked):
     the step is the best approximation of rank r to the linearized fit A R^T + L B^T - alpha L R^T (rank 2r). No
     damping: residual and norm may rise before they fall, hence the high `norm_limit`. Near an exact fit convergence is
     quadratic; with alpha = 1 the last digits come more slowly, since an imbalance L^T L - R^T R changes its sign from
-    step to step instead of vanishing.
+    step to step instead of vanishing, and with alpha = -1 large first steps leave an imbalance that stays.
 
     variant: "setting" (alpha = 1), "averaging" (0) and "updating" (-1) as published. "balanced" (default) is
     "updating" with the solution of least |A R^T|^2 + |L B^T|^2 (for a completion least |measure(A R^T)|^2 +
@@ -42,7 +43,8 @@ class GaussNewton(Ranked):
     LSQR works on the factors' orthonormal bases, so that the condition number of the matrix plays no part; for a
     completion each row's unknowns are also scaled by the inverse root of their block of the normal equations.
     Among solutions that differ by a change of basis (L K, -R K^T) the one of least norm is exact; what no
-    observation sees does not move.
+    observation sees does not move. Where a decomposition fails on the factors, the run ends as `non_finite` at its last
+    matrix.
 
     Raises:
         ValueError: as `Ranked`, and if the variant is unknown, inner_steps is not positive, or accuracy is not
@@ -73,6 +75,13 @@ class GaussNewton(Ranked):
         """Balanced factors; they are also the memory: where the next step linearizes."""
         balanced = matrix.balanced()
         return balanced, balanced
+
+    def step(self, problem: Problem, state: AtRank) -> AtRank:
+        """As `Ranked`; factors that have run away end the run at its last matrix."""
+        try:
+            return super().step(problem, state)
+        except np.linalg.LinAlgError:
+            return replace(state, verdict=RESULTS.non_finite)
 
     def iterate(self, problem: Problem, matrix: LowRank, memory: Any) -> tuple[LowRank, Any]:
         """One Gauss-Newton step from the factors in memory."""
@@ -123,13 +132,14 @@ def tangent_step(problem: Problem, at: LowRank, residual: np.ndarray, steps: int
 def least_norm(at: LowRank, move: LowRank) -> LowRank:
     """The move of least norm among (dleft + left K, dright - right K^T), which all change the matrix alike.
 
-    K solves left^T left K + K right^T right = dright^T right - left^T dleft.
+    K solves left^T left K + K right^T right = dright^T right - left^T dleft, in the singular bases of the factors:
+    their Gram matrices would lose what is below the root of rounding where the factors are not balanced.
     """
-    a, p = np.linalg.eigh(at.left.T @ at.left)
-    b, q = np.linalg.eigh(at.right.T @ at.right)
-    wanted = p.T @ (move.right.T @ at.right - at.left.T @ move.left) @ q
-    change = p @ (wanted / np.maximum(a[:, None] + b, np.finfo(float).tiny)) @ q.T
-    return LowRank(move.left + at.left @ change, move.right - at.right @ change.T)
+    u, a, p = np.linalg.svd(at.left, full_matrices=False)
+    v, b, q = np.linalg.svd(at.right, full_matrices=False)
+    wanted = (p @ move.right.T @ v) * b - a[:, None] * (u.T @ move.left @ q.T)
+    change = wanted / np.maximum(a[:, None] ** 2 + b**2, np.finfo(float).tiny)
+    return LowRank(move.left + (u * a) @ change @ q, move.right - (v * b) @ change.T @ p)
 
 
 def _inverse_roots(problem: Completion, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def gain(before: float, after: float, observations: int, parameters: tuple[int, 
 
     before, after: the root mean square residuals; parameters: (before, after); nu = m - parameters after, and
     F = ((before^2 - after^2) / (parameters' increase)) / (after^2 / nu). A rank that only fits noise has a gain of
-    1.3 to 2, however full the matrix: the leading singular pair of noise explains up to twice the average of its
+    1 to 2.5, however full the matrix: the leading singular pair of noise explains up to twice the average of its
     parameters, and F grows as sqrt(m / nu) where parameters are many. Infinite if nothing is left.
     """
     left = observations - parameters[1]

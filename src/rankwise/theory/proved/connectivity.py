@@ -7,8 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from rankwise.data.synthetic import low_rank
 from rankwise.factorizations import Deep, Gaussian
@@ -45,7 +44,7 @@ def observation_components(problem: Completion) -> np.ndarray:
     d1, d2 = problem.shape
     ends = (problem.rows, d1 + problem.cols)
     graph = scipy.sparse.coo_array((np.ones(problem.size), ends), shape=(d1 + d2, d1 + d2))
-    return connected_components(graph, directed=False)[1]
+    return scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
 
 
 def connectivity(

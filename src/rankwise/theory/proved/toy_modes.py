@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from rankwise.factorizations import Deep, Full, Identity
 from rankwise.loop import solve
@@ -147,4 +147,4 @@ def _invert(depth: float, target: float, start: float, moment: float) -> float:
     low = math.log(start / (target - start))
     if late(CLOSE) <= 0:
         return target  # less than rounding away from it
-    return target / (1 + math.exp(-brentq(late, low - 1, CLOSE, xtol=1e-13)))
+    return target / (1 + math.exp(-scipy.optimize.brentq(late, low - 1, CLOSE, xtol=1e-13)))
