@@ -1,6 +1,6 @@
 """Least nuclear norm, rankwise beside cvxpy with SCS in turn in one process; and 500 x 500 in seconds.
 
-python benchmarks/nuclear_norm.py [--seeds 3]
+python benchmarks/nuclear_norm.py [--seeds 3] [--first 0]
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Least nuclear norm beside cvxpy with SCS.")
     parser.add_argument("--seeds", type=int, default=3)
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--first", type=int, default=0)
+    asked = parser.parse_args()
     warnings.simplefilter("ignore")
     ratios = []
-    for seed in range(seeds):
+    for seed in range(asked.first, asked.first + asked.seeds):
         print(f"100 x 100, rank 5, 2,000 entries, seed {seed}: distance to the minimizer (not to the truth)")
         scs, ours = compare(seed)
         ratios.append(scs / ours)

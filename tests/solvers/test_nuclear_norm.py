@@ -11,7 +11,7 @@ from rankwise.results import RESULTS
 from rankwise.solvers import NuclearNorm
 from rankwise.solvers.anderson import Anderson
 from rankwise.solvers.data_term import DataTerm
-from rankwise.solvers.nuclear_parts import best_multiple, soft_threshold
+from rankwise.solvers.nuclear_parts import SoftThreshold, best_multiple
 
 TRUTH = rw.low_rank((14, 11), 2, key=0)
 PARTIAL = rw.observe(TRUTH, 80, key=1)
@@ -114,9 +114,9 @@ def test_bounds_hold():
 def test_the_threshold_is_the_proximal_step():
     matrix = np.random.default_rng(1).standard_normal((4, 6))
     expected = rw.Nuclear(1.0).prox(matrix, 0.8)
-    np.testing.assert_allclose(soft_threshold(matrix, 0.8, False).dense(), expected, atol=1e-12)
-    np.testing.assert_allclose(soft_threshold(matrix.T, 0.8, False).dense(), expected.T, atol=1e-12)
-    halves = soft_threshold(np.diag([3.0, -3.0, 0.5]), 1.0, True)
+    np.testing.assert_allclose(SoftThreshold.of(matrix, 0.8, False).low_rank().dense(), expected, atol=1e-12)
+    np.testing.assert_allclose(SoftThreshold.of(matrix.T, 0.8, False).low_rank().dense(), expected.T, atol=1e-12)
+    halves = SoftThreshold.of(np.diag([3.0, -3.0, 0.5]), 1.0, True).low_rank()
     np.testing.assert_allclose(halves.dense(), np.diag([2.0, 0.0, 0.0]), atol=1e-12)
 
 
@@ -205,6 +205,27 @@ def test_repeated_measurements_are_taken_once_and_contradictions_refused():
     with pytest.raises(ValueError, match="contradict one another"):
         rw.solve(crossed, NuclearNorm())
     assert rw.solve(crossed, NuclearNorm(weight=0.1)).result is RESULTS.optimal
+
+
+def test_newton_steps_end_a_run_of_many_splitting_steps():
+    problem = rw.observe(rw.low_rank((60, 60), 4, key=0), 1000, key=1, min_degree=5)
+    solution = rw.solve(problem, NuclearNorm())
+    assert solution.result is RESULTS.optimal
+    assert solution.steps <= 15
+    assert solution.history["infeasibility"][-1] <= 1e-8
+    # Every Newton step takes about one digit of the gap; ten splitting steps take half of one at best.
+    assert (solution.history["gap"][-3:] < 0.3 * solution.history["gap"][-4:-1]).all()
+
+
+@pytest.mark.parametrize("size", [1e-20, 1.0])
+def test_values_rounded_to_single_precision_are_fitted(size):
+    rounded = rw.observe(rw.low_rank((60, 50), 2, key=0), 900, key=1, min_degree=3, dtype=np.float32)
+    problem = rounded.replace(values=rounded.values.astype(np.float64) * size)
+    solution = rw.solve(problem, NuclearNorm(), max_steps=150)
+    assert solution.result is RESULTS.optimal
+    assert np.linalg.norm(problem.residual(solution.matrix)) <= 1e-8 * np.linalg.norm(problem.values)
+    # Rounding errors are no matrix of rank 2.
+    assert solution.rank > 10
 
 
 def test_no_semidefinite_matrix_has_a_negative_diagonal():

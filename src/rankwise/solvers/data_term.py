@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,18 +53,27 @@ class DataTerm(Plain):
 
         W = matrix - step adjoint(lambda); in the eigenbasis of the Gram matrix every lambda_i stands alone.
         """
-        gap = self.problem.measure(matrix) - self.problem.values
-        gap = gap if self.basis is None else self.basis.T @ gap
-        if self.curvature is not None:
-            multipliers = gap / (1 / self.curvature + step * self.spectrum)
-        elif self.radius:
-            stiffness = self._stiffness(gap)
-            multipliers = stiffness / step * gap / (1 + stiffness * self.spectrum)
-        else:
-            bound = self.spectrum > 0
-            multipliers = np.where(bound, gap, 0.0) / (step * np.where(bound, self.spectrum, 1.0))
+        gap = self._rotated(self.problem.measure(matrix) - self.problem.values)
+        multipliers = self._slopes(gap, step)[0] * gap
         multipliers = multipliers if self.basis is None else self.basis @ multipliers
         return matrix - step * self.problem.adjoint(multipliers), multipliers
+
+    def derivative(self, matrix: np.ndarray, step: float) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+        """The derivative of the proximal step's matrix, as a function of the direction, and its diagonal (d1, d2).
+
+        The diagonal is exact for a completion with a penalized or an exact fit; of other measurements the mean.
+        """
+        slopes, bend = self._slopes(self._rotated(self.problem.measure(matrix) - self.problem.values), step)
+
+        def along(direction: np.ndarray) -> np.ndarray:
+            change = self._rotated(self.problem.measure(direction))
+            moved = (slopes * change if bend is None else slopes * change + (bend @ change) * bend).astype(change.dtype)
+            return direction - step * self.problem.adjoint(moved if self.basis is None else self.basis @ moved)
+
+        if self.basis is None:
+            return along, 1 - step * self.problem.adjoint(slopes)
+        entries = self.problem.shape[0] * self.problem.shape[1]
+        return along, np.full(self.problem.shape, 1 - step * float(slopes @ self.spectrum) / entries)
 
     def conjugate(self, multipliers: np.ndarray) -> tuple[float, float]:
         """(a, b) with h*(adjoint(s lambda)) = s a + s^2 b / 2 for every s >= 0."""
@@ -82,6 +92,24 @@ class DataTerm(Plain):
             return 0.0
         excess = max(float(np.linalg.norm(residual)) - self.radius, 0.0)
         return excess / max(float(np.linalg.norm(self.problem.values)), np.finfo(float).tiny)
+
+    def _rotated(self, vector: np.ndarray) -> np.ndarray:
+        """The vector (m,) in the eigenbasis of the Gram matrix."""
+        return vector if self.basis is None else self.basis.T @ vector
+
+    def _slopes(self, gap: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray | None]:
+        """Slopes k and bend b in the eigenbasis: the multipliers are k * gap, their derivative diag(k) + b b^T."""
+        if self.curvature is not None:
+            return 1 / (1 / self.curvature + step * self.spectrum), None
+        if not self.radius:
+            bound = self.spectrum > 0
+            return np.where(bound, 1.0, 0.0) / (step * np.where(bound, self.spectrum, 1.0)), None
+        stiffness = self._stiffness(gap)
+        damping = 1 + stiffness * self.spectrum
+        # The stiffness k changes with the gap such that |gap / (1 + k spectrum)| stays the radius.
+        change = step * float((self.spectrum * gap**2 / damping**3).sum())
+        bend = gap / damping**2 / np.sqrt(change) if stiffness and change > 0 else None
+        return stiffness / step / damping, bend
 
     def _stiffness(self, gap: np.ndarray) -> float:
         """The k >= 0 with |gap / (1 + k spectrum)| = radius, 0 if the gap is within it.

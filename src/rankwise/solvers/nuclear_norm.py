@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,14 +15,23 @@ from rankwise.results import RESULTS
 from rankwise.solvers.anderson import Anderson
 from rankwise.solvers.base import Solver
 from rankwise.solvers.data_term import DataTerm
-from rankwise.solvers.nuclear_parts import best_multiple, largest, soft_threshold
+from rankwise.solvers.nuclear_parts import best_multiple, largest
+from rankwise.solvers.splitting import BALANCE, SplitPoint, Splitting
 from rankwise.spectrum import root_mean_square
 
 # Splitting steps between two looks at the duality gap.
 SPLITTINGS = 10
-# The splitting parameter: this share of |W|_F / |P|_F, W the matrix and P the subgradient of its nuclear norm there,
-# corrected in the first so many looks where it is off by more than the factor.
-STEP_SHARE, STEP_LOOKS, STEP_FACTOR = 0.25, 4, 1.5
+# Looks in which the splitting parameter is set to balance matrix and multipliers, where off by more than the factor.
+# Newton steps begin after them. It starts at this multiple, so that the first matrices are of low rank.
+STEP_LOOKS, STEP_FACTOR, STEP_START = 2, 1.5, 4.0
+# To what share of its right side a Newton equation is solved, in at most so many products. A Newton step succeeds below
+# this share of the least residual met; so many in a row may fail and still be taken, below this multiple of it.
+NEWTON_TOLERANCE, NEWTON_PRODUCTS, NEWTON_SHARE = 0.1, 40, 0.9
+NEWTON_FAILURES, NEWTON_WORSE = 4, 10.0
+# A residual has stalled if more than this share is left at the next look, and is stuck at the second, with a gap below
+# this multiple of the one asked for. Where the fit is missing then, the parameter is shortened, by a factor at most
+# unless stuck; and lengthened by another once the fit is better than asked for by a third.
+STALLED, STUCK, STUCK_GAP, SHORTER, LONGER, LONGER_BELOW = 0.5, 0.999, 10.0, 30.0, 2.0, 1e-3
 TINY = np.finfo(float).tiny
 
 
@@ -42,37 +51,25 @@ class Certificate:
     infeasibility: float
 
 
-class Splits(NamedTuple):
-    """What a splitting step meets: the next points, the fitted matrix and its multipliers, the low-rank matrix.
-
-    moved, normals (k, d1, d2): the point of every split-off constraint, and its normal (subgradient) there.
-    """
-
-    image: np.ndarray
-    fitted: np.ndarray
-    multipliers: np.ndarray
-    low_rank: LowRank
-    moved: np.ndarray
-    normals: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
-class Splitting(Plain):
-    """The state of the splitting: everything in units of the root mean square of the values, `size`.
+class NuclearRun(Plain):
+    """The state of a run: everything in units of the root mean square of the values, `size`.
 
-    dtype: the precision of the data. points (k, d1, d2): the governing sequence, one matrix per constraint split off
-    (spectral; bounds). matrix: the low-rank iterate, in the units of the data. step: the splitting parameter;
-    looks: how often the gap has been looked at. verdict: why to stop, or running.
+    dtype: the precision of the data. point: where the splitting stands; history: what accelerates it. looks: how often
+    the gap has been looked at; residuals: |z - T(z)|_F at the last two looks, least: the smallest at any, since the
+    splitting parameter changed. rest: looks before a Newton step is tried again; failures: how many have failed in a
+    row. verdict: why to stop, or running.
     """
 
-    data: DataTerm
     size: float
     dtype: np.dtype
-    points: np.ndarray
+    point: SplitPoint
     history: Anderson
-    step: float
     looks: int
-    matrix: LowRank
+    residuals: tuple[float, float]
+    least: float
+    rest: int
+    failures: int
     certificate: Certificate
     verdict: RESULTS
 
@@ -101,9 +98,11 @@ class NuclearNorm(Solver):
 
     Method: Douglas-Rachford splitting between the data term, whose proximal step is explicit in the eigenbasis of the
     Gram matrix of the measurements (computed once; the identity for a completion), and the soft-thresholded singular
-    values, with the bounds as a further copy of W; Anderson acceleration over the last `memory` residuals.
-    A step is 10 splitting steps, and record holds the certificate after each. The (d1, d2) matrix is dense, and every
-    splitting step decomposes a min(d1, d2) Gram matrix: d1 d2 min(d1, d2) operations.
+    values, with the bounds as a further copy of W; Anderson acceleration over the last `memory` residuals. After the
+    first 20 steps semismooth Newton steps on its fixed-point equation, each of up to 40 products with the derivative
+    in GMRES, which cost d1 d2 r operations at rank r; a Newton step that does not lead nearer is not taken.
+    A step is a Newton step or 10 splitting steps, and record holds the certificate after each. The (d1, d2) matrix is
+    dense, and every splitting step decomposes a min(d1, d2) Gram matrix: d1 d2 min(d1, d2) operations.
 
     Raises:
         ValueError: if a number is out of range, two forms are asked for at once; from `check`, if the shape is not
@@ -112,7 +111,8 @@ class NuclearNorm(Solver):
 
     Source: Fazel 2002 (`fazel2002matrix`) for the program and its dual; Cai, Candes, Shen 2010 (`cai2010singular`),
     theorem 2.1, for the threshold; Eckstein and Bertsekas 1992 (`eckstein1992douglas`) for the splitting; Fu, Zhang,
-    Boyd 2020 (`fu2020anderson`) for its acceleration.
+    Boyd 2020 (`fu2020anderson`) for its acceleration; Xiao, Li, Wen, Zhang 2018 (`xiao2018regularized`) for Newton
+    steps on it.
     """
 
     delta: float | None = None
@@ -145,7 +145,7 @@ class NuclearNorm(Solver):
 
     @property
     def default_steps(self) -> int:
-        """1000, each of 10 splitting steps."""
+        """1000, each a Newton step or 10 splitting steps."""
         return 1000
 
     def check(self, problem: Problem) -> None:
@@ -154,7 +154,7 @@ class NuclearNorm(Solver):
         if self.semidefinite and problem.shape[0] != problem.shape[1]:
             raise ValueError(f"only a square matrix can be semidefinite, not one of shape {problem.shape}")
 
-    def init(self, problem: Problem, key: Any) -> Splitting:
+    def init(self, problem: Problem, key: Any) -> NuclearRun:
         """The zero matrix; the Gram matrix decomposed."""
         del key
         self._check_bounds(problem)
@@ -162,104 +162,125 @@ class NuclearNorm(Solver):
         scaled = problem.replace(values=np.asarray(problem.values, float) / size, scale=1.0)
         curvature = None if self.weight is None else float(problem.scale) * size / self.weight
         data = DataTerm.of(scaled, (self.delta or 0.0) / size, curvature)
-        points = np.zeros((1 if self.bounds is None else 2, *problem.shape))
-        step = STEP_SHARE * float(scaled.norm_estimate()) / math.sqrt(min(problem.shape)) or 1.0
-        start = Splitting(
-            data, size, problem.dtype, points, Anderson(self.memory), step, 0, LowRank.zeros(problem.shape),
+        bounds = None if self.bounds is None else (self.bounds[0] / size, self.bounds[1] / size)
+        step = STEP_START * BALANCE * float(scaled.norm_estimate()) / math.sqrt(min(problem.shape)) or 1.0
+        splitting = Splitting(data, step, self.semidefinite, bounds)
+        start = NuclearRun(
+            size, problem.dtype, splitting.at(np.zeros((1 if bounds is None else 2, *problem.shape))),
+            Anderson(self.memory), 0, (math.inf, math.inf), math.inf, STEP_LOOKS, 0,
             Certificate(0.0, 0.0, math.inf, math.inf), RESULTS.running,
         )  # fmt: skip
-        return self._assess(start, self._split(start, points))
+        return self._assess(start)
 
-    def step(self, problem: Problem, state: Splitting) -> Splitting:
-        """Ten accelerated splitting steps, and the certificate."""
+    def step(self, problem: Problem, state: NuclearRun) -> NuclearRun:
+        """A Newton step where one is due and succeeds, else ten accelerated splitting steps; and the certificate."""
         del problem
-        points, history = state.points, state.history
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(SPLITTINGS):
-                met = self._split(state, points)
-                flat, history = history.propose(points.ravel(), met.image.ravel())
-                points = flat.reshape(points.shape)
-            moved = replace(state, points=points, history=history, looks=state.looks + 1)
-            return self._assess(moved, met)  # pyright: ignore[reportPossiblyUnboundVariable]
+            return self._assess(self._newton(state) if state.rest == 0 else self._split(state))
 
-    def outcome(self, problem: Problem, state: Splitting) -> RESULTS:
+    def outcome(self, problem: Problem, state: NuclearRun) -> RESULTS:
         """Why to stop, or running."""
         del problem
         return state.verdict
 
-    def matrix(self, state: Splitting) -> LowRank:
+    def matrix(self, state: NuclearRun) -> LowRank:
         """The low-rank iterate, in the precision of the data."""
-        return state.matrix.astype(state.dtype)
+        found, root = state.point.low_rank, math.sqrt(state.size)
+        return LowRank(found.left * root, found.right * root).astype(state.dtype)
 
-    def record(self, state: Splitting) -> dict[str, float]:
+    def record(self, state: NuclearRun) -> dict[str, float]:
         """rank of the iterate, and its certificate: primal, dual, gap, infeasibility."""
         known = {name: getattr(state.certificate, name) for name in Certificate.__dataclass_fields__}
-        return {"rank": float(state.matrix.rank), **known}
+        return {"rank": float(state.point.low_rank.rank), **known}
 
-    def _split(self, state: Splitting, points: np.ndarray) -> Splits:
-        """One splitting step from these points."""
-        step = state.step
-        fitted, multipliers = state.data.prox(points.mean(axis=0), step / len(points))
-        reflected = 2 * fitted - points
-        low_rank = soft_threshold(reflected[0], step, self.semidefinite)
-        images = [low_rank.dense()]
-        if self.bounds is not None:
-            images.append(self._clip(state, reflected[1]))
-        moved = np.stack(images)
-        return Splits(points + moved - fitted, fitted, multipliers, low_rank, moved, (reflected - moved) / step)
+    def _split(self, state: NuclearRun) -> NuclearRun:
+        """Ten accelerated splitting steps later."""
+        point, history = state.point, state.history
+        for _ in range(SPLITTINGS):
+            points, history = history.propose(point.points.ravel(), (point.points - point.residual).ravel())
+            point = point.splitting.at(points.reshape(point.points.shape))
+        return replace(state, point=point, history=history, rest=max(state.rest - 1, 0))
 
-    def _assess(self, state: Splitting, met: Splits) -> Splitting:
-        """The state with the certificate of what the last splitting step met."""
-        certificate = self._certificate(state, met)
-        root = math.sqrt(state.size)
-        matrix = LowRank(met.low_rank.left * root, met.low_rank.right * root)
+    def _newton(self, state: NuclearRun) -> NuclearRun:
+        """One Newton step later; splitting steps where it fails once too often, and ever longer rests after these.
+
+        The first ones settle which singular values stay and may raise the residual: a few, to a multiple of the least.
+        """
+        point = state.point.newton(NEWTON_TOLERANCE, NEWTON_PRODUCTS)
+        residual = float(np.linalg.norm(point.residual))
+        failures = 0 if residual <= NEWTON_SHARE * state.least else state.failures + 1
+        if failures == 0 or (failures <= NEWTON_FAILURES and residual <= NEWTON_WORSE * state.least):
+            return replace(state, point=point, history=Anderson(self.memory), failures=failures)
+        return self._split(replace(state, rest=2**state.failures, failures=failures))
+
+    def _assess(self, state: NuclearRun) -> NuclearRun:
+        """The state with the certificate of its point."""
+        certificate = self._certificate(state)
+        estimate = float(state.point.splitting.data.problem.norm_estimate())
         verdict = RESULTS.running
         if not math.isfinite(certificate.primal):
             verdict = RESULTS.non_finite
         elif max(certificate.gap, certificate.infeasibility) <= self.gap:
             verdict = RESULTS.optimal
-        elif certificate.dual > self._unit(state) * self.norm_limit * float(state.data.problem.norm_estimate()):
+        elif certificate.dual > self._unit(state) * self.norm_limit * estimate:
             verdict = RESULTS.infeasible
-        state = replace(state, matrix=matrix, certificate=certificate, verdict=verdict)
-        return self._rescaled(state, met) if 0 < state.looks <= STEP_LOOKS else state
+        residual = float(np.linalg.norm(state.point.residual))
+        residuals, least = (state.residuals[1], residual), min(state.least, residual)
+        gap, looks = max(certificate.gap, state.certificate.gap), state.looks + 1
+        state = replace(state, certificate=certificate, residuals=residuals, least=least, looks=looks, verdict=verdict)
+        return self._rescaled(state, gap) if verdict is RESULTS.running and looks > 1 else state
 
-    def _rescaled(self, state: Splitting, met: Splits) -> Splitting:
-        """The same matrix and multipliers under a splitting parameter that balances them, if it is far from that."""
-        matrix, normal = float(np.linalg.norm(met.moved[0])), float(np.linalg.norm(met.normals[0]))
-        if not (matrix > 0 and normal > 0):
+    def _rescaled(self, state: NuclearRun, gap: float) -> NuclearRun:
+        """The same matrix and multipliers under another splitting parameter, if the one in use is far from it."""
+        point, step, early = state.point, state.point.splitting.step, state.looks <= STEP_LOOKS + 1
+        better = self._better_step(state, gap, early)
+        if 1 / STEP_FACTOR <= better / step <= STEP_FACTOR:
             return state
-        ratio = STEP_SHARE * matrix / normal / state.step
-        if 1 / STEP_FACTOR <= ratio <= STEP_FACTOR:
-            return state
-        fitted = state.data.prox(state.points.mean(axis=0), state.step / len(state.points))[0]
-        points = fitted + ratio * (state.points - fitted)
-        return replace(state, points=points, history=Anderson(self.memory), step=ratio * state.step)
+        moved = point.under(better)
+        residual = float(np.linalg.norm(moved.residual))
+        state = replace(state, point=moved, history=Anderson(self.memory), residuals=(residual,) * 2, least=residual)
+        state = replace(state, certificate=self._certificate(state))
+        return state if early else replace(state, rest=STEP_LOOKS, failures=0)
 
-    def _certificate(self, state: Splitting, met: Splits) -> Certificate:
+    def _better_step(self, state: NuclearRun, gap: float, early: bool) -> float:
+        """The balanced splitting parameter; later the one in use, unless the run stalls. gap: the last two's larger.
+
+        Observations a little off a matrix of low rank, as rounding leaves them, are fitted by a small change of the
+        matrix and a large one of the multipliers. These move by residual / step.
+        """
+        point, step, (before, residual) = state.point, state.point.splitting.step, state.residuals
+        if early:
+            return point.balanced_step()
+        missed = state.certificate.infeasibility
+        if residual > STUCK * before and missed > self.gap >= gap / STUCK_GAP:
+            return min(step, point.short_step(self.gap))
+        if residual > STALLED * before and missed > self.gap >= gap:
+            return min(step, max(point.short_step(self.gap), step / SHORTER))
+        if residual > STALLED * before and missed <= LONGER_BELOW * self.gap:
+            return max(step, min(LONGER * step, point.balanced_step()))
+        return step
+
+    def _certificate(self, state: NuclearRun) -> Certificate:
         """Primal and dual values, and what the low-rank matrix violates."""
-        data, matrix = state.data, met.low_rank
-        residual = data.problem.measure(met.moved[0]) - data.problem.values
-        primal = float((matrix.left**2).sum()) + data.value(residual)
+        point = state.point
+        data, matrix = point.splitting.data, point.moved[0]
+        residual = data.problem.measure(matrix) - data.problem.values
+        primal = float((point.low_rank.left**2).sum()) + data.value(residual)
         infeasibility = data.violation(residual)
-        subgradient = data.problem.adjoint(met.multipliers)
-        linear, square = data.conjugate(met.multipliers)
-        if self.bounds is not None:
+        subgradient = data.problem.adjoint(point.multipliers)
+        linear, square = data.conjugate(point.multipliers)
+        if point.splitting.bounds is not None:
             # The normal stands at its own supporting point, so the support function is their inner product.
-            subgradient = subgradient + met.normals[1]
-            linear += float((met.normals[1] * met.moved[1]).sum())
-            outside = np.linalg.norm(met.moved[0] - self._clip(state, met.moved[0]))
-            infeasibility = max(infeasibility, float(outside / max(np.linalg.norm(met.moved[0]), TINY)))
+            subgradient = subgradient + point.normals[1]
+            linear += float((point.normals[1] * point.moved[1]).sum())
+            outside = np.linalg.norm(matrix - np.clip(matrix, *point.splitting.bounds))
+            infeasibility = max(infeasibility, float(outside / max(np.linalg.norm(matrix), TINY)))
         dual = best_multiple(-linear, square, largest(-subgradient, self.semidefinite))
         unit = self._unit(state)
         gap = abs(primal - dual) / max(primal, dual, TINY)
         return Certificate(unit * primal, unit * dual, gap, infeasibility)
 
-    def _clip(self, state: Splitting, matrix: np.ndarray) -> np.ndarray:
-        """The nearest matrix within the bounds."""
-        lowest, highest = self.bounds or (-math.inf, math.inf)
-        return np.clip(matrix, lowest / state.size, highest / state.size)
-
-    def _unit(self, state: Splitting) -> float:
+    def _unit(self, state: NuclearRun) -> float:
         """What the splitting's objective is multiplied by to be that of the problem."""
         return state.size * (1.0 if self.weight is None else self.weight)
 
@@ -270,7 +291,6 @@ class NuclearNorm(Solver):
         outside = (problem.values < self.bounds[0]) | (problem.values > self.bounds[1])
         if outside.any():
             i = int(np.argmax(outside))
-            raise ValueError(
-                f"the value at (row {problem.rows[i]}, column {problem.cols[i]}) is {problem.values[i]}, outside the "
-                f"bounds {self.bounds}: widen them, or give delta or weight"
-            )
+            place = f"(row {problem.rows[i]}, column {problem.cols[i]})"
+            advice = f"outside the bounds {self.bounds}: widen them, or give delta or weight"
+            raise ValueError(f"the value at {place} is {problem.values[i]}, {advice}")

@@ -1,33 +1,125 @@
-"""What solvers with a nuclear norm share: its proximal step, its dual norm, and the best multiple of a dual point."""
+"""What solvers with a nuclear norm share: its proximal step and the derivative of that, its dual norm, dual points."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
 
 from rankwise.lowrank import LowRank
+from rankwise.plain import Plain
+
+# Below this share of |matrix|_F for the step, squared singular values would carry too few digits.
+GRAM_SHARE = 1e-4
 
 
-def soft_threshold(matrix: np.ndarray, step: float, semidefinite: bool) -> LowRank:
-    """argmin_X |X|_* + |X - matrix|_F^2 / (2 step), balanced; semidefinite: among positive semidefinite X.
+@dataclass(frozen=True, eq=False)
+class SoftThreshold(Plain):
+    """argmin_X |X|_* + |X - Z|_F^2 / (2 step), decomposed; semidefinite: among positive semidefinite X.
 
-    From the eigenvectors of the smaller Gram matrix: of the singular values only those above the step are needed, and
-    these come with a relative error of (largest / step)^2 in units of rounding.
+    matrix: Z (d1, d2), d1 >= d2, transposed if `wide`. sigma (d2,): its singular values in ascending order (its
+    eigenvalues if semidefinite), right (d2, d2): their vectors V; those that exceed the step are `kept`.
+
+    From the eigenvectors of the Gram matrix, in which the singular values above the step have a relative error of
+    (largest / step)^2 in units of rounding; from the singular value decomposition itself where the step is small.
     """
-    if semidefinite:
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        kept = values > step
-        factor = vectors[:, kept] * np.sqrt(values[kept] - step)
-        return LowRank(factor, factor)
-    if matrix.shape[0] < matrix.shape[1]:
-        return soft_threshold(matrix.T, step, False).T
-    squares, vectors = np.linalg.eigh(matrix.T @ matrix)
-    kept = squares > step**2
-    sigma, vectors = np.sqrt(squares[kept]), vectors[:, kept]
-    root = np.sqrt(sigma - step)
-    return LowRank(matrix @ (vectors * (root / sigma)), vectors * root)
+
+    matrix: np.ndarray
+    step: float
+    semidefinite: bool
+    wide: bool
+    sigma: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, step: float, semidefinite: bool) -> SoftThreshold:
+        """The matrix decomposed."""
+        if semidefinite:
+            symmetric = (matrix + matrix.T) / 2
+            return cls(symmetric, step, True, False, *np.linalg.eigh(symmetric))
+        wide = matrix.shape[0] < matrix.shape[1]
+        tall = matrix.T if wide else matrix
+        if step < GRAM_SHARE * float(np.linalg.norm(tall)):
+            _, sigma, right = np.linalg.svd(tall, full_matrices=False)
+            return cls(tall, step, False, wide, sigma[::-1], np.ascontiguousarray(right[::-1].T))
+        squares, right = np.linalg.eigh(tall.T @ tall)
+        return cls(tall, step, False, wide, np.sqrt(np.maximum(squares, 0)), right)
+
+    @property
+    def kept(self) -> slice:
+        """Where the singular values above the step stand."""
+        return slice(int(np.searchsorted(self.sigma, self.step, side="right")), len(self.sigma))
+
+    def low_rank(self) -> LowRank:
+        """The minimizer X, balanced."""
+        sigma, right = self.sigma[self.kept], self.right[:, self.kept]
+        root = np.sqrt(sigma - self.step)
+        if self.semidefinite:
+            return LowRank(right * root, right * root)
+        found = LowRank(self.matrix @ (right * (root / sigma)), right * root)
+        return found.T if self.wide else found
+
+    def derivative(self, precision: Any) -> ThresholdDerivative:
+        """The derivative at Z in a precision, an element of the generalized one where a singular value is the step."""
+        return ThresholdDerivative.of(self, precision)
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdDerivative(Plain):
+    """H -> the derivative of X = Z g(Z^T Z) along H, for g(sigma^2) = max(1 - step / sigma, 0): 12 d1 d2 r operations.
+
+    = H V_r diag(g) V_r^T + Z V (C * (V^T (H^T Z + Z^T H) V)) V^T,  C_ij = (g_i - g_j) / (sigma_i^2 - sigma_j^2),
+    where C vanishes unless i or j is among the r singular values kept: `slopes` are its last r rows. With outer = Z V.
+    Semidefinite, X = V max(S - step, 0) V^T: the same with outer = V, no first term and the slopes halved.
+
+    Source: Daleckii and Krein (Higham 2008, `higham2008functions`, theorem 3.11).
+    """
+
+    rank: int
+    wide: bool
+    right: np.ndarray
+    outer: np.ndarray
+    shrink: np.ndarray
+    slopes: np.ndarray
+
+    @classmethod
+    def of(cls, parts: SoftThreshold, precision: Any) -> ThresholdDerivative:
+        """From a decomposition."""
+        sigma, step, kept = parts.sigma, parts.step, parts.kept
+        high, low = sigma[kept], sigma[: kept.start]
+        right, shrink = parts.right.astype(precision), (1 - step / high).astype(precision)
+        if parts.semidefinite:
+            across, within = (high - step)[:, None] / np.subtract.outer(high, low), np.ones((len(high), len(high)))
+            slopes = (np.hstack([across, within]) / 2).astype(precision)
+            return cls(len(high), False, right, right, 0 * shrink, slopes)
+        across = shrink[:, None] / (np.subtract.outer(high, low) * np.add.outer(high, low))
+        within = step / (np.multiply.outer(high, high) * np.add.outer(high, high))
+        outer = (parts.matrix @ parts.right).astype(precision)
+        return cls(len(high), parts.wide, right, outer, shrink, np.hstack([across, within]).astype(precision))
+
+    def __call__(self, direction: np.ndarray) -> np.ndarray:
+        """The derivative along a direction (d1, d2)."""
+        along = direction.T if self.wide else direction
+        low = len(self.right) - self.rank
+        moved = along @ self.right[:, low:]
+        middle = moved.T @ self.outer
+        middle += (self.outer[:, low:].T @ along) @ self.right
+        middle *= self.slopes
+        left = moved * self.shrink + self.outer[:, :low] @ middle[:, :low].T
+        found = left @ self.right[:, low:].T + self.outer[:, low:] @ (middle @ self.right.T)
+        return found.T if self.wide else found
+
+    def diagonal(self) -> np.ndarray:
+        """About what an entry of H contributes to the same entry, (d1, d2): products of vectors of mixed signs left."""
+        low = len(self.right) - self.rank
+        rows, cols, slopes = self.outer**2, self.right**2, self.slopes.copy()
+        np.einsum("ii->i", slopes[:, low:])[...] *= 2
+        found = cols[:, low:] @ self.shrink + rows[:, low:] @ (slopes @ cols.T)
+        found += (rows[:, :low] @ slopes[:, :low].T) @ cols[:, low:].T
+        return found.T if self.wide else found
 
 
 def largest(matrix: np.ndarray, semidefinite: bool) -> float:
