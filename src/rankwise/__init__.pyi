@@ -2,6 +2,10 @@ from . import data as data
 from . import measures as measures
 from . import spectrum as spectrum
 from . import theory as theory
+from .checkpoint import load_state as load_state
+from .checkpoint import save_state as save_state
+from .checkpoint import solve_batch_resumable as solve_batch_resumable
+from .checkpoint import solve_resumable as solve_resumable
 from .data.synthetic import corrupt as corrupt
 from .data.synthetic import diffract as diffract
 from .data.synthetic import diffract_coded as diffract_coded

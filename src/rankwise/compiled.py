@@ -267,8 +267,16 @@ def _group_size(members: Members) -> int:
     solver, problem = members.solvers[0], members.problems[0]
     state = jax.eval_shape(lambda: solver.init(problem, jax.random.key(0)))
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    spread = -(-members.count // (os.cpu_count() or 1))
+    spread = -(-members.count // cores())
     return int(min(max(CACHE // held, 1), spread))
+
+
+def cores() -> int:
+    """Over how many groups a batch is spread at least: the number of cores, or RANKWISE_CORES for another's bits."""
+    given = os.environ.get("RANKWISE_CORES", "")
+    if given and (not given.isdecimal() or int(given) < 1):
+        raise ValueError(f"RANKWISE_CORES must be a positive number, not {given!r}")
+    return int(given or os.cpu_count() or 1)
 
 
 def _begin(
