@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -107,6 +108,41 @@ def test_a_table_in_a_file_is_found_beside_the_spec(tmp_path):
     assert spec.truth is None
 
 
+RATINGS = {"file": "u.data", "format": "tsv", "header": False, "long": ["c1", "c2", "c3"]}
+
+
+def test_of_a_table_so_many_cells_are_observed_and_all_others_held_out(tmp_path):
+    cells = [(user, item) for user in range(6) for item in range(5)]
+    (tmp_path / "u.data").write_text("".join(f"{u}\t{i}\t{5 * u + i}\t88125094\n" for u, i in cells))
+
+    def built(**changes):
+        return build_spec({"problem": {**RATINGS, "count": 4, "loss": "mean", **changes}, "solver": "greedy"}, tmp_path)
+
+    spec = built()
+    assert (spec.problem.size, spec.heldout.size, spec.problem.scale) == (4, 26, 0.5)
+    assert sorted([*spec.problem.values, *spec.heldout.values]) == list(range(30))
+    np.testing.assert_array_equal(spec.problem.values, built().problem.values)
+    assert not np.array_equal(spec.problem.values, built(holdout_key=1).problem.values)
+    for changes, told in (
+        ({"count": 30}, "problem.count must lie between 1 and 29"),
+        ({"count": 0.1}, "problem.count must be a whole number"),
+        ({"holdout": 0.1}, "leave problem.holdout out"),
+        ({"format": "tvs"}, "problem.format: unknown format 'tvs'; did you mean 'tsv'?"),
+        ({"header": "no"}, "problem.header must be true or false"),
+        ({"truth": {}}, "problem.truth is not a key"),
+        ({"center": 3.5}, "problem.center must be true or false"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(told)):
+            built(**changes)
+    centered = built(center=True)
+    mean = spec.problem.values.mean()
+    np.testing.assert_allclose(centered.problem.values, spec.problem.values - mean)
+    np.testing.assert_allclose(centered.heldout.values, spec.heldout.values - mean)
+    assert built(count=29, center=True).problem.values.mean() == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match=re.escape("problem.center is for tables in a file")):
+        build_spec({**RUN, "problem": {**RUN["problem"], "center": True}})
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
@@ -190,6 +226,37 @@ def test_every_kind_of_measurement_is_drawn_by_name(name):
     assert spec.problem.misfit == spec.heldout.misfit == Huber(0.3)
     assert np.isfinite(spec.problem.loss(spec.truth))
     assert np.sqrt(np.mean(spec.problem.residual(spec.truth) ** 2)) < 0.2  # its noise is 0.1
+
+
+SMALL = {"truth": {"matrix": [[1, 2], [2, 4]]}, "observed": [[0, 1], [1, 0]]}
+
+
+def test_a_truth_and_its_observed_entries_may_be_listed():
+    spec = build_spec({"problem": SMALL, "solver": "greedy"})
+    np.testing.assert_array_equal(spec.truth.dense(), [[1, 2], [2, 4]])
+    assert (spec.problem.rows.tolist(), spec.problem.cols.tolist()) == ([0, 1], [1, 0])
+    assert spec.problem.values.tolist() == [2, 2]
+    drawn = {"truth": SMALL["truth"], "name": "sensing", "count": 3}
+    assert build_spec({"problem": drawn, "solver": "greedy"}).problem.size == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"truth": {"matrix": [[1, 2], [3]]}}, "problem.truth.matrix must be a list of rows"),
+        ({"truth": {"matrix": [[1, 2]], "rank": 1}}, "problem.truth.rank is not a key"),
+        ({"count": 3}, "problem.count is not a key"),
+        ({"name": "sensing"}, "problem.observed lists entries of a completion, not of 'sensing'"),
+        ({"observed": []}, "problem.observed must be a list of entries"),
+        ({"observed": [[0]]}, "problem.observed: an entry is [row, column], not [0]"),
+        ({"observed": [[0, 2]]}, "problem.observed: [0, 2] lies outside a matrix of shape (2, 2)"),
+        ({"observed": [[0, 1], [0, 1]]}, "problem.observed: "),
+    ],
+)
+def test_what_is_wrong_in_listed_entries_is_named(change, told):
+    with pytest.raises(ValueError, match=r"^problem") as caught:
+        build_spec({"problem": {**SMALL, **change}, "solver": "greedy"})
+    assert told in str(caught.value)
 
 
 def test_a_spec_that_is_no_text_is_told_in_one_line(tmp_path):

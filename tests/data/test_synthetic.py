@@ -38,9 +38,32 @@ def test_sensors_may_be_symmetric(make):
         make(rw.low_rank((4, 5), 1, key=0), 5, key=0, symmetric=True)
 
 
+@pytest.mark.parametrize("vectors", ["random", "identity"])
+def test_singular_values_may_be_given(vectors):
+    truth = rw.low_rank((7, 5), 3, key=0, singular_values=[6, 12, 3], vectors=vectors)
+    assert truth.singular_values() == pytest.approx([12, 6, 3])
+    assert (truth.dense() == pytest.approx(np.eye(7, 5) * [6, 12, 3, 0, 0])) is (vectors == "identity")
+    assert np.linalg.eigvalsh(
+        rw.low_rank((5, 5), 2, key=0, singular_values=[2, 1], symmetric=True).dense()
+    ) == pytest.approx([0, 0, 0, 1, 2])
+
+
+def test_the_factor_of_sensors():
+    plain, unscaled = rw.sense(TRUTH, 9, key=0), rw.sense(TRUTH, 9, key=0, factor=12.0)
+    assert unscaled.sensors == pytest.approx(12 * plain.sensors)
+    assert unscaled.values == pytest.approx(12 * plain.values)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: rw.low_rank((4, 4), 2, key=0, singular_values=[1]), "as many positive numbers as the rank, 2"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, singular_values=[0]), "as many positive numbers"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, singular_values=["a"]), "as many positive numbers"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, singular_values=[1], kappa=2.0), "not both"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, vectors="identity"), "needs singular_values"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, vectors="unit"), "vectors must be 'random' or 'identity'"),
+        (lambda: rw.sense(TRUTH, 5, key=0, factor=0.0), "factor must be"),
         (lambda: rw.sense_rank_one(TRUTH, 0, key=0), "count must be positive"),
         (lambda: rw.sense_fourier(TRUTH, 145, key=0), "count must lie between 1 and 144"),
         (lambda: rw.diffract(SIGNAL, 0, key=0), "count must be positive"),

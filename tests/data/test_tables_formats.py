@@ -319,11 +319,25 @@ def test_long_columns_alike_but_for_blanks_are_refused(tmp_path):
         read_table(tmp_path / "t.csv", long=("user", "b", "b "))
 
 
-def test_long_form_needs_its_header_and_notes_the_decimal_comma(tmp_path):
+def test_long_form_notes_the_decimal_comma(tmp_path):
     (tmp_path / "t.csv").write_text("user;item;stars\na;x;1,5\na;y;\nb;x;2\n")
     assert read_table(tmp_path / "t.csv", long=LONG).notes == ("the decimal sign is taken to be the comma",)
-    with pytest.raises(ValueError, match="long form needs the header"):
-        read_table(tmp_path / "t.csv", long=LONG, header=False)
+
+
+def test_long_text_without_a_header_has_numbered_columns(tmp_path):
+    (tmp_path / "t.data").write_text("196\t242\t3\t881250949\n186\t242\t\t891717742\n186\t7\t4\t878887116\n")
+    told = {"long": ("c1", "c2", "c3"), "format": "tsv", "header": False}
+    table = read_table(tmp_path / "t.data", **told)
+    assert (table.row_labels, table.column_names) == (("196", "186"), ("242", "7"))
+    np.testing.assert_array_equal(table.values, [[3, np.nan], [np.nan, 4]])
+    assert table.source.besides() == ("the row and column labels", "column 'c4'")
+    write_table(table, np.full((2, 2), 7.4), tmp_path / "out.tsv")
+    expected = "196\t242\t3\t881250949\n186\t242\t7.4\t891717742\n186\t7\t4\t878887116\n196\t7\t7.4\t\n"
+    assert (tmp_path / "out.tsv").read_text() == expected
+    write_table(table, np.full((2, 2), 7.4), tmp_path / "out.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet").column_names == ["c1", "c2", "c3", "c4"]
+    with pytest.raises(ValueError, match=r"t\.data has no column 'user'"):
+        read_table(tmp_path / "t.data", **{**told, "long": ("user", "c2", "c3")})
 
 
 def test_losses_of_a_frame_and_of_whole_arrays():

@@ -81,6 +81,13 @@ def test_choices_change_several_keys_and_named_tables_replace():
     assert ratio["solver"]["factorization"]["depth"] == 2
 
 
+def test_some_of_the_choices_can_be_taken():
+    study = changed("quick.axes.method", {"only": ["ratio"]}) | {"grid": {"all": {"axes": ["method"]}}}
+    study["axes"]["method"]["choices"]["plain"] = {"solver": "soft_impute"}
+    assert [case.labels["method"] for case in build_study(study, "trial").cases()] == ["plain"] * 2 + ["ratio"] * 2
+    assert [case.labels["method"] for case in build_study(study, "trial", quick=True).cases()] == ["ratio"]
+
+
 def test_another_task_takes_of_what_is_common_only_what_it_reads():
     auto = [case for case in build_study(STUDY, "trial").cases() if case.grid == "auto"]
     assert auto[0].settings.keys() == {"task", "problem", "key"}
@@ -146,6 +153,9 @@ def test_a_grid_waits_for_its_data(tmp_path):
         ("axes.depth.values", 3, "axes.depth.values must be a list, not 3"),
         ("axes.depth.vales", [3], "axes.depth.vales is not a key; did you mean 'values'?"),
         ("axes.method.values", [3], "axes.method has choices, so values has no place in it"),
+        ("axes.method.only", ["rato"], "axes.method.only[0]: there is no choice 'rato'; did you mean 'ratio'?"),
+        ("axes.method.only", [], "axes.method.choices is empty, so there is nothing to run"),
+        ("axes.depth.only", ["2"], "axes.depth.only is a choice among choices; here values says it"),
         ("axes.seed", {"values": [1]}, "axes.seed: seeds have a key of their own"),
         ("grid.deep.axes", ["dpth"], "grid.deep.axes: there is no axis 'dpth'; did you mean 'depth'?"),
         ("grid.deep.case", {"task": "sovle"}, "grid.deep.case.task: unknown task 'sovle'; did you mean 'solve'?"),

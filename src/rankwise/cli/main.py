@@ -10,21 +10,42 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from itertools import takewhile
+from typing import Any, NoReturn
 
-from rankwise.cli import complete, listing, solve, study, theory
+from rankwise.cli import complete, listing, report, solve, study, theory
 from rankwise.cli.interrupt import Interrupt, interruptible
 from rankwise.registry import nearest
 
-COMMANDS = {"complete": complete, "solve": solve, "theory": theory, "study": study, "list": listing}
+COMMANDS = {
+    "complete": complete, "solve": solve, "theory": theory, "study": study, "report": report, "list": listing,
+}  # fmt: skip
 
 
 class OneLine(argparse.ArgumentParser):
     """A parser whose errors are one line on standard error and exit status 2."""
 
+    words: tuple[str, ...] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As its base class, keeping the words for `error`."""
+        self.words = tuple(args or ())
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        """Print the message in one line and leave with status 2."""
+        """Print the message in one line and leave with status 2; a file taken for an option is the likelier trouble."""
+        file = next((word for word in takewhile(lambda word: word != "--", self.words) if self._hides(word)), None)
+        if file is not None:
+            message = f"{file!r} begins with '-', as options do: if it is a file, write ./{file}"
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+    def _hides(self, word: str) -> bool:
+        """Whether a word that is no known option is a file, or has an ending as a file does."""
+        if not word.startswith("-") or word == "-" or word.partition("=")[0] in self._option_string_actions:
+            return False
+        ending = os.path.splitext(word)[1][1:]
+        short = not word.startswith("--") and word[:2] not in self._option_string_actions
+        return os.path.lexists(word) or (short and ending[:1].isalpha())
 
 
 def parser() -> OneLine:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
+import os
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rankwise.cli import report
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
 
@@ -37,13 +41,28 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on: DIR must hold this study already")
     parser.add_argument("--retry", action="store_true", help="run the cases again that failed")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run and what it costs, run nothing")
+    _add_workers(parser)
     add_printing(parser, "how far the study is")
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="run in N processes of this machine (default: in one)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler, tls://HOST:PORT")
+    parser.add_argument("--tls-ca", metavar="FILE", help="certificate of the authority that the scheduler's is from")
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate that the scheduler knows this process by")
+    parser.add_argument("--tls-key", metavar="FILE", help="key of that certificate (default: in the same file)")
+    parser.add_argument("--any-version", action="store_true", help="let workers with another rankwise take part")
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="FILE", help="the study's TOML file, or the name of one that is shipped")
     parser.add_argument("--quick", action="store_true", help="the study's own small version")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="the file of a named data set")
+    parser.add_argument(
+        "--import", action="append", default=[], metavar="MODULE", dest="modules",
+        help="a Python module, from here or installed, that adds tasks of its own",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="another value, as TOML, under a dotted key"
     )
@@ -53,9 +72,21 @@ def _read(options: argparse.Namespace) -> Any:
     from rankwise.studies import read_study
     from rankwise.studies.library import find
 
+    for name in options.modules:
+        _import(name)
     data = dict(_pair(one, "--data") for one in options.data)
     changes = {key: _value(text) for key, text in (_pair(one, "--set") for one in options.set)}
     return read_study(find(options.study), quick=options.quick, data=data, changes=changes)
+
+
+def _import(name: str) -> None:
+    """Import a module that adds to `rankwise.studies.tasks.TASKS`; as with `python -m`, the present folder counts."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--import {name}: {error}") from error
 
 
 def _pair(given: str, option: str) -> tuple[str, str]:
@@ -76,6 +107,7 @@ def _value(text: str) -> Any:
 def _run(options: argparse.Namespace) -> int:
     from rankwise.studies.running import read_index, run_study
 
+    engine = _engine(options)
     study = _read(options)
     folder = Path(options.out or study.name)
     if folder.exists() and not folder.is_dir():
@@ -91,9 +123,32 @@ def _run(options: argparse.Namespace) -> int:
             if grid.lacks:
                 print(f"grid {grid.name} is left out: give its file with --data {grid.lacks}=PATH")  # noqa: T201
     with _bar(options, total) as advance:
-        standing = run_study(study, folder, retry=options.retry, progress=advance, check=options.interrupt.check)
+        standing = run_study(
+            study, folder, engine=engine, retry=options.retry, progress=advance, check=options.interrupt.check
+        )
     _say(options, standing, folder)
     return 0
+
+
+def _engine(options: argparse.Namespace) -> Any:
+    """What runs the batches: workers, or None for this process."""
+    from rankwise.studies.worker import one_xla_thread
+
+    remote = ("tls_ca", "tls_cert", "tls_key", "any_version")
+    lone = next((name for name in remote if getattr(options, name) and not options.scheduler), None)
+    if lone:
+        raise ValueError(f"--{lone.replace('_', '-')} needs --scheduler")
+    one_xla_thread()
+    # Groups of a batch then run beside one another in threads of Python.
+    os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")
+    if options.workers is None and not options.scheduler:
+        return None
+    from rankwise.studies import cluster
+
+    if options.workers is not None:
+        return cluster.local(options.workers)
+    tls = {"ca": options.tls_ca, "cert": options.tls_cert, "key": options.tls_key}
+    return cluster.remote(options.scheduler, **tls, any_version=options.any_version)
 
 
 @contextlib.contextmanager
@@ -188,8 +243,52 @@ def _new(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="DIR", help="a study's folder")
+    parser.add_argument("second", metavar="DIR", help="another one, or the same study run elsewhere")
+    add_printing(parser, "what differs")
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Say what differs in the cases of equal settings; status 1 if anything does, or if there are no such cases."""
+    from rankwise.studies.compare import compare
+    from rankwise.studies.folder import Folder
+
+    found = compare(Folder(Path(options.first)), Folder(Path(options.second)))
+    if options.json:
+        print(json.dumps(found))  # noqa: T201
+    elif not options.quiet:
+        for line in _compared(found, options.first, options.second):
+            print(line)  # noqa: T201
+    return int(bool(found["differing"]) or not found["same_cases"])
+
+
+def _compared(found: dict[str, Any], first: str, second: str) -> Iterator[str]:
+    same = found["same_cases"]
+    if not same:
+        yield "no case of equal settings is on record in both"
+    elif not found["differing"]:
+        yield f"{same} cases on record in both: all results are the same, bit for bit"
+    else:
+        yield f"{same} cases on record in both: {found['differing']} differ"
+    for one in found["differences"]:
+        far = "not in numbers alone" if one["most"] is None else f"by at most {one['most']:.3g} of the largest value"
+        yield f"  {one['name']}: in {one['cases']} cases, {far} ({one['where']})"
+    for here, only in ((first, found["only_first"]), (second, found["only_second"])):
+        if only["cases"]:
+            yield f"only in {here}: {only['cases']} cases, such as {only['examples'][0]}"
+        if only["unfinished_there"]:
+            yield f"on record only in {here}: {only['unfinished_there']} cases"
+    for key, (one, other) in found["settings"].items():
+        yield f"  {key}: {json.dumps(one)} in {first}, {json.dumps(other)} in {second}"
+    if found["codes"][0] != found["codes"][1]:
+        yield f"code: {', '.join(found['codes'][0])} in {first}, {', '.join(found['codes'][1])} in {second}"
+
+
 COMMANDS = {
     "run": (_add_run, _run, "Run what is not on record yet."),
     "status": (_add_status, _status, "Say how many cases of a study are on record."),
+    "report": (report.add_arguments, report.run, report.HELP),
+    "compare": (_add_compare, _compare, "Say which results of two folders differ, and by how much."),
     "new": (_add_new, _new, "Copy a shipped study as the start of one's own."),
 }

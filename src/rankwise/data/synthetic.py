@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, dense
+from rankwise.plain import checked
 from rankwise.problems import CodedDiffraction, Completion, Operator, PhaseRetrieval, Problem, RankOneSensing, Sensing
 from rankwise.spectrum import root_mean_square
 
@@ -18,15 +19,26 @@ P = TypeVar("P", bound=Problem)
 
 
 def low_rank(
-    shape: tuple[int, int], rank: int, *, key: Any, kappa: float | None = None, symmetric: bool = False
+    shape: tuple[int, int],
+    rank: int,
+    *,
+    key: Any,
+    kappa: float | None = None,
+    symmetric: bool = False,
+    singular_values: Sequence[float] | None = None,
+    vectors: str = "random",
 ) -> LowRank:
     """A random matrix of the given rank, scaled to mean square entry 1 (|W|_F^2 = d1 d2).
 
     Gaussian factors, W ~ U V^T (symmetric: U U^T), unless kappa is given: then singular values spread
     geometrically from kappa down to 1, with uniformly distributed singular vectors.
 
+    singular_values: those the matrix is to have, one per rank, kept as they are and not scaled.
+    vectors: "random" ones, uniformly distributed, or "identity": then W is diagonal; for given singular values.
+
     Raises:
-        ValueError: if the rank does not fit the shape, kappa is below 1, or a symmetric matrix is not square.
+        ValueError: if the rank does not fit the shape or the singular values, these are not positive or come with a
+            kappa, kappa is below 1, vectors are unknown, or a symmetric matrix is not square.
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`).
     """
@@ -36,16 +48,40 @@ def low_rank(
         raise ValueError(f"kappa must be at least 1, not {kappa}")
     if symmetric and shape[0] != shape[1]:
         raise ValueError(f"a symmetric matrix must be square, not of shape {shape}")
+    sigma = _spectrum(singular_values, kappa, rank, vectors)
+    if vectors == "identity":
+        return LowRank(*(np.eye(side, rank) * np.sqrt(sigma) for side in shape))
     rng = as_generator(key)
     left = rng.standard_normal((shape[0], rank))
     right = left if symmetric else rng.standard_normal((shape[1], rank))
-    if kappa is not None:
-        root = np.sqrt(np.geomspace(kappa, 1, rank))
+    if sigma is not None:
+        root = np.sqrt(sigma)
         left = np.linalg.qr(left)[0] * root
         right = left if symmetric else np.linalg.qr(right)[0] * root
+    if singular_values is not None:
+        return LowRank(left, right)
     norm = np.linalg.norm(LowRank(left, right).singular_values())
     root = ((shape[0] * shape[1]) ** 0.5 / norm) ** 0.5
     return LowRank(left * root, right * root)
+
+
+def _spectrum(given: Any, kappa: float | None, rank: int, vectors: str) -> Any:
+    """The singular values, up to scale where kappa says them; None if they are left to chance."""
+    if vectors not in ("random", "identity"):
+        raise ValueError(f"vectors must be 'random' or 'identity', not {vectors!r}")
+    if given is None:
+        if vectors == "identity":
+            raise ValueError("vectors = 'identity' needs singular_values")
+        return None if kappa is None else np.geomspace(kappa, 1, rank)
+    if kappa is not None:
+        raise ValueError("give kappa or singular_values, not both")
+    try:
+        values = np.asarray(given, float)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.shape != (rank,) or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"singular_values must be as many positive numbers as the rank, {rank}, not {given!r}")
+    return values
 
 
 def observe(
@@ -78,18 +114,28 @@ def observe(
 
 
 def sense(
-    truth: Any, count: int, *, key: Any, symmetric: bool = False, noise: float = 0.0, dtype: Any = np.float64
+    truth: Any,
+    count: int,
+    *,
+    key: Any,
+    symmetric: bool = False,
+    noise: float = 0.0,
+    factor: float = 1.0,
+    dtype: Any = np.float64,
 ) -> Sensing:
     """Gaussian measurements <A_i, W>, entries of A_i of variance 1 / (d1 d2), optionally symmetrized or noisy.
 
+    factor: multiplies every A_i; sqrt(d1 d2) makes their entries standard normal.
+
     Raises:
-        ValueError: if count is not positive, or symmetric sensors are asked for a matrix that is not square.
+        ValueError: if count or factor is not positive, or symmetric sensors are asked for a matrix that is not square.
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`), appendix.
     """
     d1, d2 = _room_for(truth.shape, count, symmetric)
+    checked(factor, "factor", above=0)
     rng = as_generator(key)
-    sensors = rng.standard_normal((count, d1, d2)) / (d1 * d2) ** 0.5
+    sensors = rng.standard_normal((count, d1, d2)) / ((d1 * d2) ** 0.5 / factor)
     if symmetric:
         sensors = (sensors + sensors.transpose(0, 2, 1)) / 2
     values = sensors.reshape(count, -1) @ np.asarray(dense(truth)).ravel() + noise * rng.standard_normal(count)

@@ -4,6 +4,7 @@ from .blocks import Bullets, Card, Cards, Command, Figure, Html, Key, Legend, Pa
 from .completion import render_completion
 from .held_out import shown_indices
 from .page import render_page
+from .study import render_overview, render_study
 from .theory import render_theory, write_theory
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Table",
     "Text",
     "render_completion",
+    "render_overview",
     "render_page",
+    "render_study",
     "render_theory",
     "shown_indices",
     "write_theory",

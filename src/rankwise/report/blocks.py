@@ -51,7 +51,10 @@ class Html:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `marked` names the row to stand out, `text_columns` those set left; `whole`: it does not scroll."""
+    """A table; `marked` names the row to stand out, `text_columns` those set left; `whole`: it does not scroll.
+
+    tones: of each row, for its last cell: "good", "caution", "quiet" or "".
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -60,6 +63,7 @@ class Table:
     marked: int | None = None
     text_columns: Sequence[int] = (0,)
     whole: bool = False
+    tones: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

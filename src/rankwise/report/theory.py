@@ -18,7 +18,7 @@ Record = Mapping[str, Any]
 # Distinguishable with any color vision, on light and dark ground.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F")
 # What a curve can be to the measured one of the same name; all of one role share an entry of the legend.
-ROLES = (" (predicted)", " (bound)")
+ROLES = (" (predicted)", " (bound)", " (published)")
 DASHES = {"dashed": "dash", "dotted": "dot"}
 RELATIONS = {"=": "=", "<=": "≤", ">=": "≥"}
 # The legend stands under the plot, where it covers neither heading nor buttons. In pixels a line of it and the plot
@@ -70,13 +70,14 @@ def render_theory(findings: Sequence[Record], command: str = "") -> str:
             Card("checks", str(checks), f"{sum(c['holds'] for f in findings for c in f['checks'])} hold"),
         )
     )
-    sections = [Section("Theory beside measurement", (cards,)), *map(_section, findings)]
+    sections = [Section("Theory beside measurement", (cards,)), *map(finding_section, findings)]
     if command:
         sections.append(Section("To make this page again", (Command(command),)))
     return render_page("rankwise theory", sections, subtitle=plural(len(findings), "finding"))
 
 
-def _section(finding: Record) -> Section:
+def finding_section(finding: Record) -> Section:
+    """A finding from its record: statement, checks and plots."""
     kind = f"{KINDS[finding['kind']]}; source: {finding['source']}."
     verdict = "Every check holds." if finding["holds"] else "Not every check holds: see the table."
     figures = [_figure(panel) for panel in finding["panels"]]
@@ -107,10 +108,10 @@ def _figure(panel: Record) -> Figure:
 def _curves(panel: Record) -> dict[str, Any]:
     """Curves in the color of what they measure; predictions dashed and bounds dotted in the same one."""
     labels = [curve["label"] for curve in panel["curves"]]
-    names = list(dict.fromkeys(map(_name, labels)))
+    names = list(dict.fromkeys(map(name_of, labels)))
     data, roles = [], {}
     for k, curve in enumerate(panel["curves"]):
-        label, name = curve["label"], _name(curve["label"])
+        label, name = curve["label"], name_of(curve["label"])
         color, dash = COLORS[names.index(name) % len(COLORS)], DASHES.get(curve["style"], "solid")
         twin = name != label and name in labels
         if twin:
@@ -122,24 +123,25 @@ def _curves(panel: Record) -> dict[str, Any]:
             "legendgroup": plain(name), "marker": {"color": color, "size": 6},
             "line": {"color": color, "width": 2, "dash": dash},
         })  # fmt: skip
-    axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), **_scale(name in panel["log"])} for name in "xy"}
-    return {"data": data + [_entry(*role) for role in roles.items()], "layout": layout(**axes, legend=LEGEND)}
+    axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), **scale(name in panel["log"])} for name in "xy"}
+    return {"data": data + [entry(*role) for role in roles.items()], "layout": layout(**axes, legend=LEGEND)}
 
 
-def _name(label: str) -> str:
+def name_of(label: str) -> str:
     """The label without what the curve is to the measured one of that name."""
     for role in ROLES:
         label = label.removesuffix(role)
     return label
 
 
-def _entry(role: str, dash: str) -> dict[str, Any]:
+def entry(role: str, dash: str) -> dict[str, Any]:
     """An entry of the legend, in no one's color, without a curve."""
     line = {"color": MUTED, "width": 2, "dash": dash}
     return {"type": "scatter", "x": [None], "y": [None], "name": role, "mode": "lines", "line": line}
 
 
-def _scale(logarithmic: bool) -> dict[str, Any]:
+def scale(logarithmic: bool) -> dict[str, Any]:
+    """The kind of an axis."""
     return {"type": "log", "exponentformat": "power"} if logarithmic else {"type": "linear"}
 
 

@@ -1,5 +1,6 @@
 """From names and numbers, as in a TOML file, to problems and solvers; and from a solution to a record on disk."""
 
+from rankwise.spec.derived import concrete
 from rankwise.spec.problems import build_problem
 from rankwise.spec.record import record, write_record
 from rankwise.spec.run import RUN_KEYS, Spec, build_arguments, build_spec, read_spec, read_toml
@@ -12,6 +13,7 @@ __all__ = [
     "build_problem",
     "build_solver",
     "build_spec",
+    "concrete",
     "read_spec",
     "read_toml",
     "record",

@@ -16,6 +16,7 @@ from rankwise.measures import MEASURES
 from rankwise.problems import Problem
 from rankwise.solution import Solution
 from rankwise.solvers import Solver
+from rankwise.spec.derived import concrete
 from rankwise.spec.problems import build_problem
 from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
 from rankwise.spec.solvers import build_solver
@@ -78,9 +79,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
     """The run that nested names and numbers describe; file names are relative to `folder`."""
     refuse_unknown(given, ("problem", "solver", *RUN_KEYS), "")
-    solver = build_solver(section(given, "solver", ""))
-    arguments = build_arguments(given, solver)
-    problem, truth, heldout = build_problem(section(given, "problem", ""), folder)
+    settings = concrete(given)
+    solver = build_solver(section(settings, "solver", ""))
+    arguments = build_arguments(settings, solver)
+    problem, truth, heldout = build_problem(section(settings, "problem", ""), folder)
     return Spec(problem, solver, truth, heldout, arguments, dict(given))
 
 

@@ -10,19 +10,35 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rankwise.spec.reading import check_kind
+
+# What of a case is for whoever runs it, not for its task.
+OF_CASE = ("task", "limit")
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
     """A run to be made.
 
-    grid: which grid of the study it belongs to. labels: the value of each axis, by name. settings: `task`, and what
-    that task reads. address: 20 hexadecimal digits of the hash of the settings, files by their content.
+    grid: which grid of the study it belongs to. labels: the value of each axis, by name. settings: `task`, what that
+    task reads, and perhaps a `limit` in seconds. address: 20 hexadecimal digits of the hash of the settings, files by
+    their content.
     """
 
     grid: str
     labels: dict[str, Any]
     settings: dict[str, Any]
     address: str
+
+    @property
+    def of_task(self) -> dict[str, Any]:
+        """What its task reads."""
+        return {key: value for key, value in self.settings.items() if key not in OF_CASE}
+
+    @property
+    def limit(self) -> float | None:
+        """The seconds it may take, in a process of its own; None: any, in the process that asks."""
+        return self.settings.get("limit")
 
     @property
     def words(self) -> str:
@@ -38,6 +54,13 @@ def address(settings: Mapping[str, Any], folder: Path) -> str:
     """
     text = json.dumps(_by_content(settings, folder), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def check_limit(settings: Mapping[str, Any]) -> None:
+    """Raise a ValueError if the limit of a case is no number of seconds."""
+    check_kind(settings.get("limit", 1.0), {"float"}, "limit")
+    if not 0 < settings.get("limit", 1.0) < 1e6:
+        raise ValueError(f"limit must be a positive number of seconds, not {settings['limit']}")
 
 
 def _by_content(settings: Any, folder: Path) -> Any:

@@ -33,7 +33,12 @@ class Batch:
     @property
     def settings(self) -> list[dict]:
         """What the task reads, for every case."""
-        return [{key: value for key, value in case.settings.items() if key != "task"} for case in self.cases]
+        return [case.of_task for case in self.cases]
+
+    @property
+    def alone(self) -> list[Batch]:
+        """Each of its cases as a batch of its own; none if it has but one."""
+        return [Batch((case,)) for case in self.cases] if len(self.cases) > 1 else []
 
     def without(self, done: Collection[str]) -> Batch | None:
         """The cases that are still to be run, None if there are none."""
@@ -49,8 +54,8 @@ def batches(cases: Sequence[Case], most: int) -> list[Batch]:
     """
     groups: dict[Hashable, list[Case]] = {}
     for case in {case.address: case for case in cases}.values():
-        settings = {key: value for key, value in case.settings.items() if key != "task"}
-        alike = TASKS[case.settings["task"]].alike(settings)
+        # What may be ended must be alone.
+        alike = None if case.limit else TASKS[case.settings["task"]].alike(case.of_task)
         groups.setdefault(case.address if alike is None else (case.settings["task"], alike), []).append(case)
     made = []
     for members in groups.values():
@@ -61,5 +66,5 @@ def batches(cases: Sequence[Case], most: int) -> list[Batch]:
 
 def _that_fit(case: Case) -> int:
     """How many cases of its size memory holds."""
-    needed = TASKS[case.settings["task"]].size({key: value for key, value in case.settings.items() if key != "task"})
+    needed = TASKS[case.settings["task"]].size(case.of_task)
     return max(MEMORY // max(needed, 1), 1)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Records:
             with open(draft, "wb") as file:
                 with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
                     for one in rows:
-                        writer.write_table(pa.Table.from_pylist([_mapped(one)], SCHEMA))
+                        writer.write_table(pa.Table.from_pylist([mapped(one)], SCHEMA))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, self.folder / f"{name}.parquet")
@@ -86,26 +87,39 @@ class Records:
         """
         wanted = None if addresses is None else set(addresses)
         found: dict[str, Row] = {}
-        for one in self._all(columns):
+        for one in self._all(wanted, columns):
             name = one["address"]
-            if (wanted is None or name in wanted) and (name not in found or one["result"] != FAILED):
+            if name not in found or one["result"] != FAILED:
                 found[name] = one
         return found
 
-    def _all(self, columns: list[str] | None) -> Iterator[Row]:
+    def _all(self, wanted: set[str] | None, columns: list[str] | None) -> Iterator[Row]:
         files = sorted(self.folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path.name))
         for path in files:
             try:
-                read = pq.read_table(path, schema=SCHEMA, columns=columns, partitioning=None)
-                kept = pq.read_schema(path).metadata or {}
+                stamp = path.stat()
+                names = _addresses(path, stamp.st_mtime_ns, stamp.st_size)
+                # A row group is a case: the curves of all but those wanted are not even unpacked.
+                groups = [i for i, name in enumerate(names) if wanted is None or name in wanted]
+                if not groups:
+                    continue
+                with pq.ParquetFile(path) as file:
+                    read = file.read_row_groups(groups, columns=columns, use_threads=False)
             except (pa.ArrowException, OSError) as error:
                 fault = f"{path} cannot be read ({type(error).__name__}): delete it to run its cases again"
                 raise ValueError(fault) from error
-            if kept.get(b"rankwise") != str(FORMAT).encode():
-                raise ValueError(f"{path} is no record of this version of rankwise: take another folder")
             yield from read.to_pylist(maps_as_pydicts="strict")
 
 
-def _mapped(one: Row) -> Row:
+@cache
+def _addresses(path: Path, *_: int) -> tuple[str, ...]:
+    """The addresses in a file that has not changed since it was last asked."""
+    with pq.ParquetFile(path) as file:
+        if (file.schema_arrow.metadata or {}).get(b"rankwise") != str(FORMAT).encode():
+            raise ValueError(f"{path} is no record of this version of rankwise: take another folder")
+        return tuple(file.read(columns=["address"], use_threads=False)["address"].to_pylist())
+
+
+def mapped(one: Row) -> Row:
     """Maps as lists of pairs, as Arrow takes them."""
     return {key: list(value.items()) if isinstance(value, dict) else value for key, value in one.items()}

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
+from rankwise.checkpoint import RefusedCheckpoint
 from rankwise.studies.cases import Case
+from rankwise.studies.limited import run_limited
 from rankwise.studies.plan import Batch, batches
 from rankwise.studies.records import FAILED, SHORT, Records, Row, failure, row
 from rankwise.studies.study import Study
@@ -22,7 +27,8 @@ from rankwise.studies.tasks import TASKS
 # Called with the cases done since the last call.
 Progress = Callable[[int], None]
 # Runs batches in any order and hands out the rows of each as it ends.
-Engine = Callable[[Sequence[Batch], Path, Callable[[], None]], Iterator[tuple[Batch, list[Row]]]]
+Finished = Generator[tuple[Batch, list[Row]], None, None]
+Engine = Callable[[Sequence[Batch], Path, Callable[[], None]], Finished]
 
 
 @dataclass(frozen=True)
@@ -60,29 +66,54 @@ def run_study(
     waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
     if progress is not None:
         progress(len(done & {case.address for case in cases}))
-    for batch, rows in (engine or here)(waiting, study.folder, check):
-        records.put(batch.name, rows)
-        if progress is not None:
-            progress(len(rows))
+    scratch = folder.resolve() / "checkpoints"
+    # Closed whatever happens, so that an engine's processes end with the run.
+    with closing((engine or partial(here, scratch=scratch))(waiting, study.folder.resolve(), check)) as finished:
+        for batch, rows in finished:
+            records.put(batch.name, rows)
+            for one in (batch, *batch.alone):
+                checkpoint_of(one, scratch).unlink(missing_ok=True)
+            if progress is not None:
+                progress(len(rows))
     return standing(study, folder, cases)
 
 
-def here(waiting: Sequence[Batch], folder: Path, check: Callable[[], None]) -> Iterator[tuple[Batch, list[Row]]]:
+def here(waiting: Sequence[Batch], folder: Path, check: Callable[[], None], scratch: Path | None = None) -> Finished:
     """This process, one batch after the other."""
     for batch in waiting:
         check()
-        yield batch, run_batch(batch, folder, lambda *_: check())
+        yield batch, run_batch(batch, folder, lambda *_: check(), scratch)
 
 
-def run_batch(batch: Batch, folder: Path, progress: Any = None) -> list[Row]:
-    """The rows of a batch; where it fails as a whole, each member is run alone, so that one does not take all down."""
-    begun = time.perf_counter()
+def checkpoint_of(batch: Batch, scratch: Path) -> Path:
+    """The file in which a batch that takes long is saved until its rows are on record."""
+    return scratch / f"{batch.name}.checkpoint"
+
+
+def run_batch(batch: Batch, folder: Path, progress: Any = None, scratch: Path | None = None) -> list[Row]:
+    """The rows of a batch; where it fails as a whole, each member is run alone, so that one does not take all down.
+
+    scratch: a folder in which long runs save themselves, to go on from there when they are begun again.
+
+    Raises:
+        RefusedCheckpoint: if what lies there is damaged or was saved by another version: nobody else may delete it.
+        OSError: if a file there cannot be written.
+    """
+    begun, task, first = time.perf_counter(), TASKS[batch.task], batch.cases[0]
+    keep = {"keep": checkpoint_of(batch, scratch)} if scratch is not None and task.resumable else {}
     try:
-        outcomes = TASKS[batch.task].run(batch.settings, folder, progress)
+        if first.limit:
+            outcomes = [run_limited(first, folder, lambda: progress and progress(0, 1))]
+        else:
+            # Products split over threads round differently, and a record must not depend on how many cores there are.
+            with threadpool_limits(1, user_api="blas"):
+                outcomes = task.run(batch.settings, folder, progress, **keep)
     except Exception as error:  # whatever a case raises is that case's result
+        if isinstance(error, RefusedCheckpoint) or (keep and getattr(error, "filename", "") == str(keep["keep"])):
+            raise  # the disk's trouble is no case's result
         if len(batch.cases) > 1:
-            return [one for case in batch.cases for one in run_batch(Batch((case,)), folder, progress)]
-        return [failure(batch.cases[0], reason(error), time.perf_counter() - begun, 1, device())]
+            return [one for alone in batch.alone for one in run_batch(alone, folder, progress, scratch)]
+        return [failure(first, reason(error), time.perf_counter() - begun, 1, device())]
     where = device()
     return [row(case, one, len(batch.cases), where) for case, one in zip(batch.cases, outcomes, strict=True)]
 
@@ -136,7 +167,8 @@ def write_index(study: Study, cases: Sequence[Case], folder: Path) -> None:
     draft = folder / ".cases.parquet"
     pq.write_table(pa.table(columns), draft)
     draft.replace(folder / "cases.parquet")
-    described = {"name": study.name, "folder": str(study.folder.resolve()), "study": study.given}
+    place_of = str(study.folder.resolve())
+    described = {"name": study.name, "folder": place_of, "study": study.given, "options": study.options}
     draft = folder / ".study.json"
     draft.write_text(json.dumps(described, indent=1), encoding="utf-8")
     draft.replace(place)

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rankwise.registry import nearest
-from rankwise.spec import read_toml
+from rankwise.spec import concrete, read_toml
 from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
-from rankwise.studies.cases import Case, address
+from rankwise.studies.asked import read_asked
+from rankwise.studies.cases import OF_CASE, Case, address, check_limit
 from rankwise.studies.overlay import Settings, overlay, put
+from rankwise.studies.scope import SEED, scope_of
+from rankwise.studies.scope import key as key_of
 from rankwise.studies.tasks import TASKS, Task
 
 KEYS = (
@@ -22,7 +25,6 @@ KEYS = (
 )  # fmt: skip
 # The members of a batch unless the study says otherwise.
 BATCH = 64
-SEED = "seed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +48,32 @@ class Grid:
 
     @property
     def task(self) -> Task:
-        """What a case of it does."""
+        """What a case of it does, unless a choice on one of its axes says otherwise."""
         return TASKS[self.settings["task"]]
 
     def cases(self, folder: Path) -> Iterator[Case]:
-        """Every combination of the axes' values, the last axis fastest."""
+        """Every combination of the axes' values, the last axis fastest.
+
+        Raises:
+            ValueError: naming axis values and key, where a number that follows from others cannot be had.
+        """
         for chosen in itertools.product(*(range(len(axis.values)) for axis in self.axes)):
             settings, labels = self.settings, {}
             for axis, i in zip(self.axes, chosen, strict=True):
                 labels[axis.name] = axis.values[i]
                 for key, value in axis.changes[i].items():
                     settings = put(settings, key, value)
+            task = TASKS[settings["task"]]
+            if settings["task"] != self.settings["task"]:
+                settings = {
+                    key: value for key, value in settings.items() if key not in self.settings or takes(task, key)
+                }
             if SEED in labels:
-                settings = self.task.seeded(settings, labels[SEED])
+                settings = task.seeded(settings, labels[SEED])
+            try:
+                settings = concrete(settings)
+            except ValueError as error:
+                raise ValueError(f"{Case(self.name, labels, {}, '').words}: {error}") from error
             yield Case(self.name, labels, settings, address(settings, folder))
 
 
@@ -68,7 +83,7 @@ class Study:
 
     name, title, about, source: what it is called, what it is about, and the paper. figures, tables, claims: what is
     made of its records, as given. batch: the most cases in one batch. given: the file as it was read, after
-    `quick` and `changes`. folder: where file names in it start from.
+    `quick` and `changes`. folder: where file names in it start from. options: `quick`, `data` and `changes` as given.
     """
 
     name: str
@@ -83,6 +98,7 @@ class Study:
     batch: int
     given: Settings = field(repr=False)
     folder: Path = Path()
+    options: Settings = field(default_factory=dict)
 
     def cases(self) -> list[Case]:
         """All cases of all grids that have their data, checked: nothing that a case needs is unknown or impossible.
@@ -101,18 +117,24 @@ class Study:
             checked = set()
             for case in grid.cases(self.folder):
                 # Cases that differ in their seeds alone are possible together or not at all.
-                plain = address(grid.task.seeded(case.settings, 0), self.folder)
+                task = TASKS[case.settings["task"]]
+                plain = address(task.seeded(case.settings, 0), self.folder)
                 if plain not in checked:
-                    _check(grid.task, case, self.folder)
+                    _check(task, case, self.folder)
                     checked.add(plain)
                 made.append(case)
         return made
 
 
+def takes(task: Task, key: str) -> bool:
+    """Whether a key of a case is for its task, or for whoever runs it."""
+    return key in task.keys or key in OF_CASE
+
+
 def _check(task: Task, case: Case, folder: Path) -> None:
-    settings = {key: value for key, value in case.settings.items() if key != "task"}
     try:
-        task.check(settings, folder)
+        check_limit(case.settings)
+        task.check(case.of_task, folder)
     except ValueError as error:
         raise ValueError(f"{case.words}: {error}") from error
 
@@ -157,6 +179,7 @@ def build_study(
         small = table(section(given, "quick", ""), "quick")
         refuse_unknown(small, KEYS[3:-1], "quick.")
         made = overlay(made, small)
+        made["claims"] = [one for one in made.get("claims", []) if one.get("quick", True)]
     for key, value in (changes or {}).items():
         made = put(made, key, value)
     for key in ("title", "about", "source"):
@@ -164,9 +187,9 @@ def build_study(
     check_kind(made.get("batch", BATCH), {"int"}, "batch")
     if made.get("batch", BATCH) < 1:
         raise ValueError(f"batch must be at least 1, not {made['batch']}")
-    axes = {key: _axis(key, value) for key, value in table(made.get("axes", {}), "axes").items()}
+    axes = _axes(made)
     places = _places(table(made.get("data", {}), "data"), data or {})
-    return Study(
+    study = Study(
         name,
         title=made.get("title", name),
         about=made.get("about", ""),
@@ -179,7 +202,16 @@ def build_study(
         batch=made.get("batch", BATCH),
         given=made,
         folder=folder,
+        options={"quick": quick, "data": dict(data or {}), "changes": dict(changes or {})},
     )
+    # A smaller or changed version may lack values that its figures name: they show what is there.
+    versions = () if quick or changes else (axes, _axes(overlay(given, table(given.get("quick", {}), "quick"))))
+    read_asked(study.figures, study.tables, study.claims, scope_of(study.grids, axes, versions))
+    return study
+
+
+def _axes(given: Mapping[str, Any]) -> dict[str, Axis]:
+    return {key: read_axis(key, value) for key, value in table(given.get("axes", {}), "axes").items()}
 
 
 def _list(made: Mapping[str, Any], key: str) -> tuple[Settings, ...]:
@@ -197,10 +229,10 @@ def _places(asked: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str 
     return {name: str(Path(data[name]).resolve()) if name in data else None for name in asked}
 
 
-def _axis(name: str, given: Any) -> Axis:
-    """An axis: `key` (or `keys`) and `values`, or `choices`: a table of changes for each name."""
+def read_axis(name: str, given: Any) -> Axis:
+    """An axis: `key` (or `keys`) and `values`, or `choices`: a table of changes for each name; `only` some of them."""
     path, given = f"axes.{name}", table(given, f"axes.{name}")
-    refuse_unknown(given, ("label", "key", "keys", "values", "choices"), f"{path}.")
+    refuse_unknown(given, ("label", "key", "keys", "values", "choices", "only"), f"{path}.")
     label = given.get("label", name.replace("_", " "))
     if name == SEED:
         raise ValueError(f"{path}: seeds have a key of their own: seeds = 3, or a list")
@@ -208,8 +240,14 @@ def _axis(name: str, given: Any) -> Axis:
         if extra := [key for key in ("key", "keys", "values") if key in given]:
             raise ValueError(f"{path} has choices, so {extra[0]} has no place in it")
         choices = table(given["choices"], f"{path}.choices")
+        for i, one in enumerate(only := words(given.get("only", list(choices)), f"{path}.only")):
+            if one not in choices:
+                raise ValueError(f"{path}.only[{i}]: there is no choice {one!r}{nearest(one, choices)}")
+        choices = {one: choices[one] for one in only}
         _refuse_empty(choices, f"{path}.choices")
         return Axis(name, label, tuple(choices), tuple(table(one, f"{path}.choices") for one in choices.values()))
+    if "only" in given:
+        raise ValueError(f"{path}.only is a choice among choices; here values says it")
     values = section(given, "values", f"{path}.")
     if not isinstance(values, list):
         raise ValueError(f"{path}.values must be a list, not {values!r}")
@@ -238,12 +276,12 @@ def _grids(made: Mapping[str, Any], axes: dict[str, Axis], places: dict[str, str
     _refuse_empty(listed, "grid")
     for name, given in listed.items():
         path, given = f"grid.{name}", table(given, f"grid.{name}")
-        refuse_unknown(given, ("case", "axes", "seeds"), f"{path}.")
+        refuse_unknown(given, ("case", "axes", "seeds", "where"), f"{path}.")
         own = table(given.get("case", {}), f"{path}.case")
         task = own.get("task", common.get("task", "solve"))
         known(task, TASKS, f"{path}.case.task")
         # Of what is common, a task of its own takes what it reads.
-        under = {key: value for key, value in common.items() if "task" not in own or key in TASKS[task].keys}
+        under = {key: value for key, value in common.items() if "task" not in own or takes(TASKS[task], key)}
         settings = {**overlay(under, own), "task": task}
         lacks = [place for place, file in places.items() if file is None and _mentions(settings, f"{{{place}}}")]
         settings = _filled(settings, {place: file for place, file in places.items() if file is not None})
@@ -251,9 +289,25 @@ def _grids(made: Mapping[str, Any], axes: dict[str, Axis], places: dict[str, str
         for one in chosen:
             if one not in axes:
                 raise ValueError(f"{path}.axes: there is no axis {one!r}{nearest(one, axes)}")
+        where = table(given.get("where", {}), f"{path}.where")
+        refuse_unknown(where, chosen, f"{path}.where.")
         seeds = given.get("seeds", made.get("seeds"))
         last = () if seeds is None else (_seeds(seeds, "seeds" if "seeds" not in given else f"{path}.seeds"),)
-        yield Grid(name, settings, (*(axes[one] for one in chosen), *last), lacks[0] if lacks else "")
+        taken = tuple(_taken(axes[one], where.get(one), f"{path}.where.{one}") for one in chosen)
+        for key in [change["task"] for axis in taken for change in axis.changes if "task" in change]:
+            known(key, TASKS, f"{path}: task")
+        yield Grid(name, settings, (*taken, *last), lacks[0] if lacks else "")
+
+
+def _taken(axis: Axis, wanted: Any, path: str) -> Axis:
+    """The axis with those of its values that a grid takes, all without `wanted`; what is not there is left out."""
+    if wanted is None:
+        return axis
+    if not isinstance(wanted, list) or not wanted:
+        raise ValueError(f"{path} must be a list of values of that axis, not {wanted!r}")
+    kept = [i for i, value in enumerate(axis.values) if key_of(value) in map(key_of, wanted)]
+    _refuse_empty(kept, path)
+    return Axis(axis.name, axis.label, tuple(axis.values[i] for i in kept), tuple(axis.changes[i] for i in kept))
 
 
 def _seeds(given: Any, path: str) -> Axis:

@@ -26,10 +26,17 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # A line through so few points shows them; more points than the second number are drawn smaller.
 FEW, MANY = 12, 40
+# Characters of a line of a tick's name.
+NAME = 14
+# Within such a ratio, and from such a number on, numbers along a logarithmic axis are written out.
+NEAR, LEAST = 50, 0.01
 # At most so many powers of ten along an axis.
 POWERS = 7
-# How what is not measured is drawn.
+# How what is not measured is drawn, and lines across a panel, by turns.
 DASHES = {"dashed": "--", "dotted": ":"}
+ACROSS = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
+# Places of maps where nothing was measured.
+EMPTY = "0.85"
 
 
 def draw(panels: Sequence[Panel | Chart]) -> Figure:
@@ -43,56 +50,143 @@ def draw(panels: Sequence[Panel | Chart]) -> Figure:
     """
     if not panels:
         raise ValueError("there is nothing to draw")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise ImportError("figures need Matplotlib: pip install 'rankwise[figures]'") from missing
     across = 2 if len(panels) == 4 else min(len(panels), 3)
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(WIDTH * across, HEIGHT * down), layout="constrained")
+    figure = _empty(across, down)
     legends: list[tuple[Any, dict[str, Any]]] = []
     for k, panel in enumerate(panels):
-        axes = figure.add_subplot(down, across, k + 1)
-        axes.set_title(textwrap.fill(panel.title, WRAP), fontsize=TITLE)
-        axes.set_xlabel(panel.x, fontsize=LABEL)
-        axes.set_ylabel(panel.y, fontsize=LABEL)
-        axes.tick_params(which="both", labelsize=SMALL)
+        axes = _add_axes(figure, down, across, k, panel)
         if isinstance(panel, Chart):
-            _draw_chart(figure, axes, panel)
+            _add_bar(figure, axes, _draw_chart(axes, panel), panel)
         else:
-            legends.append((axes, _draw_curves(axes, panel)))
+            legends.append((axes, _draw_curves(axes, panel, names_in([panel]))))
     _add_legends(figure, legends, len(panels), down)
     return figure
 
 
-def _draw_curves(axes: Any, panel: Panel) -> dict[str, Any]:
+def draw_sheet(panels: Sequence[Panel | Chart | None], across: int) -> Figure:
+    """Panels of one kind in rows of `across`, with one legend or color scale for all; None leaves a place empty.
+
+    Curves of one name have one color in all of them. A label is written once beside a row and once under a column.
+
+    Raises:
+        ImportError: if Matplotlib is not installed.
+        ValueError: if there is no panel.
+    """
+    shown = {k: panel for k, panel in enumerate(panels) if panel is not None}
+    if not shown:
+        raise ValueError("there is nothing to draw")
+    down = -(-len(panels) // across)
+    figure, names = _empty(across, down), names_in(list(shown.values()))
+    legend: dict[str, Any] = {}
+    images = []
+    for k, panel in shown.items():
+        axes = _add_axes(figure, down, across, k, panel)
+        beside, below = shown.get(k - 1) if k % across else None, shown.get(k + across)
+        if beside is not None and beside.y == panel.y:
+            axes.set_ylabel("")
+        if below is not None and below.x == panel.x:
+            axes.set_xlabel("")
+        if isinstance(panel, Chart):
+            images.append((axes, _draw_chart(axes, panel), panel))
+        else:
+            legend |= _draw_curves(axes, panel, names)
+    if images:
+        _, image, first = images[0]
+        below, above = (any(out) for out in zip(*(_outside(panel) for *_, panel in images), strict=True))
+        _add_bar(figure, [axes for axes, *_ in images], image, first, (below, above))
+    elif legend:
+        order = sorted(legend, key=lambda label: (label not in names, names.index(label) if label in names else 0))
+        _add_shared_legend(figure, {label: legend[label] for label in order})
+    return figure
+
+
+def names_in(panels: Sequence[Panel | Chart]) -> list[str]:
+    """What has a color of its own in panels: the curves but for what they are to the measured ones."""
+    curves = [curve for panel in panels if isinstance(panel, Panel) for curve in panel.curves]
+    return list(dict.fromkeys(curve.name for curve in curves))
+
+
+def _empty(across: int, down: int) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise ImportError("figures need Matplotlib: pip install 'rankwise[figures]'") from missing
+    return Figure(figsize=(WIDTH * across, HEIGHT * down), layout="constrained")
+
+
+def _add_axes(figure: Any, down: int, across: int, k: int, panel: Panel | Chart) -> Any:
+    axes = figure.add_subplot(down, across, k + 1)
+    axes.set_title(textwrap.fill(panel.title, WRAP), fontsize=TITLE)
+    axes.set_xlabel(panel.x, fontsize=LABEL)
+    axes.set_ylabel(panel.y, fontsize=LABEL)
+    axes.tick_params(which="both", labelsize=SMALL)
+    return axes
+
+
+def _draw_curves(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
     """Draw them and return the legend: a line by name, and at the end one for all predictions of these names."""
-    names, labels = list(dict.fromkeys(curve.name for curve in panel.curves)), {curve.label for curve in panel.curves}
+    labels = {curve.label for curve in panel.curves}
     legend, roles = {}, {}
     for curve in panel.curves:
         # A prediction has the color of the measurement of the same name.
         foretold = f"{curve.name} (predicted)" in labels
         style = _style(curve, names.index(curve.name), foretold)
         (line,) = axes.plot(np.asarray(curve.x), np.asarray(curve.y), **style)
+        if curve.band is not None:
+            _draw_band(axes, curve, line.get_color())
         if curve.label in (curve.name, "") or curve.name not in labels:
             legend[curve.label] = line
         else:
             roles[curve.label[len(curve.name) + 2 : -1]] = _gray(line)
+    legend |= _draw_lines(axes, panel, names)
     legend.pop("", None)
     axes.set_xscale("log" if "x" in panel.log else "linear")
     axes.set_yscale("log" if "y" in panel.log else "linear")
     _tick(axes, panel)
+    axes.set_xlim(panel.x_range)
+    axes.set_ylim(panel.y_range)
     axes.grid(alpha=0.25)
     return {**legend, **roles}
 
 
+def _draw_band(axes: Any, curve: Curve, color: str) -> None:
+    """The spread around a curve: shaded along a line, bars at points."""
+    y, (low, high) = np.asarray(curve.y, float), (np.asarray(end, float) for end in curve.band or ())
+    if curve.style in ("points", "open"):
+        axes.errorbar(
+            np.asarray(curve.x), y, [y - low, high - y], color=color, linestyle="none", elinewidth=1, capsize=2
+        )
+    else:
+        axes.fill_between(np.asarray(curve.x), low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def _draw_lines(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
+    """Lines across the panel in gray, or in the color of the curve they belong to; the legend has them in gray."""
+    legend: dict[str, Any] = {}
+    dashes: dict[str, Any] = {}
+    for line in panel.lines:
+        dash = dashes.setdefault(line.label, ACROSS[len(dashes) % len(ACROSS)])
+        color = next((curve.color for curve in panel.curves if curve.color and curve.name == line.name), "")
+        if not color:
+            color = COLORS[names.index(line.name) % len(COLORS)] if line.name in names else "0.3"
+        across = axes.axvline if line.upright else axes.axhline
+        drawn = across(line.at, color=color, linestyle=dash, linewidth=1.2, zorder=1.5)
+        legend.setdefault(line.label, _gray(drawn) if line.name else drawn)
+    return legend
+
+
 def _style(curve: Curve, index: int, foretold: bool) -> dict[str, Any]:
     """Measured lines are broad and light where a dashed prediction runs along them, so that both are seen."""
-    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+    color, marker = curve.color or COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
     size, edge = (4.0, 1.0) if len(curve.x) <= MANY else (2.5, 0.6)
     hollow = {"color": color, "marker": marker, "markersize": size, "markeredgewidth": edge, "markerfacecolor": "none"}
     if curve.style == "points":
         return {**hollow, "linestyle": "none"}
+    if curve.style == "open":
+        return {**hollow, "linestyle": "none", "markersize": 7.0, "markeredgewidth": 1.2, "zorder": 4}
+    if curve.style == "dots":
+        return {"color": color, "marker": marker, "markersize": size, "linewidth": 1.5}
     if curve.style in DASHES:
         return {"color": color, "linestyle": DASHES[curve.style], "linewidth": 1.1, "zorder": 3}
     look = {"linewidth": 2.5, "alpha": 0.5} if foretold else {"linewidth": 1.5}
@@ -100,22 +194,38 @@ def _style(curve: Curve, index: int, foretold: bool) -> dict[str, Any]:
 
 
 def _gray(line: Any) -> Any:
-    """A dashed line of no one's color, for the legend."""
+    """The same line or marker in no one's color, for the legend."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color="0.3", linestyle=line.get_linestyle(), linewidth=line.get_linewidth())
+    marker = {"marker": "o", "markersize": line.get_markersize(), "markerfacecolor": "none"}
+    look = {"linestyle": line.get_linestyle(), "linewidth": line.get_linewidth()}
+    return Line2D([], [], color="0.3", **look, **(marker if line.get_linestyle() == "None" else {}))
 
 
 def _tick(axes: Any, panel: Panel) -> None:
     """Depths, ranks and counts have ticks at whole numbers only, and powers of ten no more than can be read."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
+    if panel.ticks:
+        axes.set_xticks(range(len(panel.ticks)), [textwrap.fill(name, NAME) for name in panel.ticks])
+        axes.set_xlim(-0.5, len(panel.ticks) - 0.5)
     for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if letter == "x" and panel.ticks:
+            continue
         values = [np.asarray(getattr(curve, letter), float) for curve in panel.curves]
         if letter in panel.log:
             axis.set_major_locator(LogLocator(numticks=POWERS))
-        elif all((each == np.round(each)).all() for each in values):
+            positive = np.concatenate([each[each > 0] for each in values]) if values else np.array([])
+            if (
+                len(positive) and positive.max() < NEAR * positive.min() and positive.min() >= LEAST
+            ):  # "6", not "6 x 10^0"
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
+        elif values and all((each == np.round(each)).all() for each in values):
             axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+        elif letter == "y" and values:  # small numbers share their power of ten
+            axes.ticklabel_format(axis="y", scilimits=(-3, 5))
+            axis.get_offset_text().set_fontsize(SMALL)
 
 
 def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], panels: int, down: int) -> None:
@@ -125,11 +235,7 @@ def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], pan
     names = [list(legend) for _, legend in legends]
     width, height = figure.get_size_inches()
     if panels == len(names) > 1 and names[0] and all(each == names[0] for each in names):
-        columns = _columns(names[0], width)
-        figure.legend(
-            legends[0][1].values(), names[0], loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False
-        )
-        figure.set_size_inches(width, height + LINE * -(-len(names[0]) // columns))
+        _add_shared_legend(figure, legends[0][1])
         return
     lines = 0
     for axes, legend in legends:
@@ -144,22 +250,46 @@ def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], pan
     figure.set_size_inches(width, height + LINE * lines * down)
 
 
+def _add_shared_legend(figure: Any, legend: dict[str, Any]) -> None:
+    """One legend below all panels; the figure grows by its lines."""
+    width, height = figure.get_size_inches()
+    columns = _columns(list(legend), width)
+    look = {"loc": "outside lower center", "ncols": columns, "fontsize": SMALL, "frameon": False}
+    figure.legend(legend.values(), list(legend), **look)
+    figure.set_size_inches(width, height + LINE * -(-len(legend) // columns))
+
+
 def _columns(names: Sequence[str], width: float) -> int:
     """How many columns of a legend fit beside one another."""
     return min(max(int(width / (SAMPLE + LETTER * max(map(len, names)))), 1), len(names))
 
 
-def _draw_chart(figure: Any, axes: Any, chart: Chart) -> None:
+def _draw_chart(axes: Any, chart: Chart) -> Any:
+    import matplotlib
     from matplotlib.colors import LogNorm, Normalize
 
-    z = np.asarray(chart.z, float)
     low, high = chart.limits or (None, None)
     norm = (LogNorm if chart.log else Normalize)(low, high, clip=True)
-    image = axes.imshow(z, origin="lower", aspect="auto", cmap="viridis", norm=norm)
-    axes.set_xticks(range(len(chart.x_values)), [f"{v:.3g}" for v in chart.x_values])
-    axes.set_yticks(range(len(chart.y_values)), [f"{v:.3g}" for v in chart.y_values])
-    # Arrows say that values beyond the ends have the end's color.
-    below, above = low is not None and bool((z < low).any()), high is not None and bool((z > high).any())
+    colors = matplotlib.colormaps["viridis"].with_extremes(bad=EMPTY)
+    image = axes.imshow(np.asarray(chart.z, float), origin="lower", aspect="auto", cmap=colors, norm=norm)
+    axes.set_xticks(range(len(chart.x_values)), [_tick_label(v) for v in chart.x_values])
+    axes.set_yticks(range(len(chart.y_values)), [_tick_label(v) for v in chart.y_values])
+    return image
+
+
+def _tick_label(value: float | str) -> str:
+    return textwrap.fill(value, NAME) if isinstance(value, str) else f"{value:.3g}"
+
+
+def _outside(chart: Chart) -> tuple[bool, bool]:
+    """Whether values lie below and above the ends of the color scale."""
+    z, (low, high) = np.asarray(chart.z, float), chart.limits or (None, None)
+    return low is not None and bool((z < low).any()), high is not None and bool((z > high).any())
+
+
+def _add_bar(figure: Any, axes: Any, image: Any, chart: Chart, outside: tuple[bool, bool] | None = None) -> None:
+    """The color scale; arrows say that values beyond its ends have the end's color."""
+    below, above = outside or _outside(chart)
     bar = figure.colorbar(image, ax=axes, extend=("neither", "min", "max", "both")[below + 2 * above])
     bar.set_label(chart.z_label, fontsize=LABEL)
     bar.ax.tick_params(labelsize=SMALL)

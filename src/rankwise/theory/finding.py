@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Relation = Literal["=", "<=", ">="]
 Kind = Literal["theorem", "conjecture", "measurement"]
 # What a curve can be to the measured one of the same name.
-ROLES = ("predicted", "bound")
+ROLES = ("predicted", "bound", "published")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Check:
 
 
 def name_of(label: str) -> str:
-    """A curve's label without " (predicted)" or " (bound)" at its end."""
+    """A curve's label without " (predicted)" or another role at its end."""
     for role in ROLES:
         label = label.removesuffix(f" ({role})")
     return label
@@ -60,13 +60,18 @@ def name_of(label: str) -> str:
 class Curve:
     """y against x: measured curves are solid, predicted ones dashed, bounds dotted, single measurements points.
 
-    A label that ends in " (predicted)" or " (bound)" belongs to the curve of the name before it and has its color.
+    "dots" are a line with its points filled, so that the "open" points of what was published stand apart from it.
+    A label that ends in " (predicted)", " (bound)" or " (published)" belongs to the curve of the name before it and
+    has its color. band: the lowest and the highest y at each x, shaded, or bars at points. color: in place of the one
+    that its name gets by its position.
     """
 
     label: str
     x: Any
     y: Any
-    style: Literal["line", "dashed", "dotted", "points"] = "line"
+    style: Literal["line", "dashed", "dotted", "points", "dots", "open"] = "line"
+    band: tuple[Any, Any] | None = None
+    color: str = ""
 
     @property
     def name(self) -> str:
@@ -75,19 +80,37 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Line:
+    """A straight line through a panel: at a y, or upright at an x; in the color of the curve of that name, if any."""
+
+    label: str
+    at: float
+    upright: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
-    """One plot: curves on linear or logarithmic axes ("", "x", "y", "xy" says which are logarithmic)."""
+    """One plot: curves on linear or logarithmic axes ("", "x", "y", "xy" says which are logarithmic).
+
+    lines: across the whole of it. ticks: the names of x = 0, 1, ... where x is no number. x_range, y_range: the ends
+    of the axes, None where the curves say.
+    """
 
     title: str
     x: str
     y: str
     curves: tuple[Curve, ...]
     log: Literal["", "x", "y", "xy"] = ""
+    lines: tuple[Line, ...] = ()
+    ticks: tuple[str, ...] = ()
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """One map: values z of shape (len(y), len(x)) over two settings, colored on a logarithmic scale if `log`.
+    """One map: values z of shape (len(y), len(x)) over two settings, numbers or words, on a logarithmic scale if `log`.
 
     limits: the values at the ends of the color scale, so that maps can be compared; None takes those of z.
     """
@@ -95,8 +118,8 @@ class Chart:
     title: str
     x: str
     y: str
-    x_values: Sequence[float]
-    y_values: Sequence[float]
+    x_values: Sequence[float | str]
+    y_values: Sequence[float | str]
     z: Any
     z_label: str
     log: bool = False
@@ -161,7 +184,7 @@ class Finding:
         """All of it but the details as plain numbers, words, lists and dictionaries: what a page is drawn from."""
         checks = [{**asdict(check), "holds": check.holds} for check in self.checks]
         words = {"name": self.name, "statement": self.statement, "source": self.source, "kind": self.kind}
-        panels = [_plain(asdict(p)) for p in self.panels]
+        panels = [plain(asdict(p)) for p in self.panels]
         return {**words, "holds": self.holds, "checks": checks, "notes": list(self.notes), "panels": panels}
 
     def __repr__(self) -> str:
@@ -169,12 +192,22 @@ class Finding:
         return f"Finding({self.name}: {kept} of {len(self.checks)} checks hold)"
 
 
-def _plain(value: Any) -> Any:
-    """Lists and numbers in place of arrays; None in place of what is not finite."""
+def panel_of(record: dict[str, Any]) -> Panel | Chart:
+    """The panel or chart that a record describes; None in its numbers becomes NaN."""
+    if "z" in record:
+        limits = record["limits"] and tuple(record["limits"])
+        return Chart(**{**record, "z": np.array(record["z"], float), "limits": limits})
+    curves = [{**curve, "y": np.array(curve["y"], float)} for curve in record["curves"]]
+    lines = tuple(Line(**line) for line in record.get("lines", ()))
+    return Panel(**{**record, "curves": tuple(Curve(**curve) for curve in curves), "lines": lines})
+
+
+def plain(value: Any) -> Any:
+    """A record without arrays: lists and numbers in place of arrays; None in place of what is not finite."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple | range):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -86,9 +86,9 @@ def read_table(
     """The table in a file; "-" is standard input. Its format, and that of a pipe or device, is told by the first bytes
     unless `format` does.
 
-    long: the names of the row, column and value columns of a table in long form. header: whether a text table's first
-    line is names; labels: whether the first column of a table is (None: found out, see
-    `rankwise.data.tables.guess`).
+    long: the names of the row, column and value columns of a table in long form; c1, c2, ... where header is False.
+    header: whether a text table's first line is names; labels: whether the first column of a table is (None: found
+    out, see `rankwise.data.tables.guess`; the first line of a long table is names).
 
     Raises:
         ValueError: on a broken or unsuitable file, in one line.
@@ -102,8 +102,6 @@ def read_table(
     look_up(kind, dict.fromkeys(FORMATS.values()), "format")
     if header is not None and kind not in TEXTS:
         raise ValueError(f"a header can only be set for a CSV or TSV table, which {name} is not")
-    if long is not None and header is False:
-        raise ValueError(f"{name}: long form needs the header, which names its columns")
     if labels is not None and long is not None:
         raise ValueError("labels cannot be set for a table in long form, whose columns are named")
     if labels is not None and kind in MATRICES:
@@ -116,7 +114,7 @@ def read_table(
         table = read_arrow(data, name, kind, labels)
         return table if long is None else long_from_arrow(table, long, name)
     if long is not None:
-        return long_from_text(parse(data, name, kind), long, name)
+        return long_from_text(parse(data, name, kind), long, name, header is not False)
     return read_text(data, name, kind, header, labels)
 
 

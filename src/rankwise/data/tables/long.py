@@ -9,7 +9,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.arrow import Arrow, in_type, is_numeric, numbers_of, replace_numbers, write_arrow
-from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, refuse_huge, shortened
+from rankwise.data.tables.base import (
+    Filled,
+    Source,
+    Table,
+    columns_in_words,
+    make_table,
+    numbered,
+    refuse_huge,
+    shortened,
+)
 from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, distinct, number_text, to_number
 from rankwise.registry import nearest
 
@@ -41,9 +50,9 @@ class Long(Source):
         if isinstance(self.inner, Arrow) or format not in TEXTS:
             write_arrow(self.arrow(filled), format, file)
             return
-        decimal, value = self.inner.decimal, self.places[2]
+        decimal, value, first = self.inner.decimal, self.places[2], self.inner.first
         changes = {
-            (1 + int(self.lines[i, j]), value): number_text(filled.values[i, j], decimal)
+            (first + int(self.lines[i, j]), value): number_text(filled.values[i, j], decimal)
             for i, j in np.argwhere(filled.take & (self.lines >= 0))
         }
         more = []
@@ -84,7 +93,7 @@ class Long(Source):
 
     def besides(self) -> tuple[str, ...]:
         """The labels of rows and columns, and the columns that are none of the three."""
-        names = self.inner.table.column_names if isinstance(self.inner, Arrow) else self.inner.sheet.texts[0]
+        names = self.inner.table.column_names if isinstance(self.inner, Arrow) else _header(self.inner)
         rest = columns_in_words(name for j, name in enumerate(names) if j not in self.places)
         return ("the row and column labels", *rest)
 
@@ -103,19 +112,19 @@ class Long(Source):
         columns = [pa.array(column) for column in zip(*self.inner.cells, strict=True)]
         value = [to_number(cell[self.places[2]], self.inner.decimal) for cell in self.inner.cells]
         columns[self.places[2]] = pa.array(value, pa.float64(), from_pandas=True)
-        return pa.Table.from_arrays(columns, names=distinct(self.inner.header or []))
+        return pa.Table.from_arrays(columns, names=distinct(_header(self.inner)))
 
 
-def long_from_text(parsed: Text, long: tuple[str, str, str], name: str) -> Table:
-    """A table from the cells of a long text file, whose first line names the columns.
+def long_from_text(parsed: Text, long: tuple[str, str, str], name: str, header: bool = True) -> Table:
+    """A table from the cells of a long text file, whose first line names the columns; without, they are c1, c2, ...
 
     Raises:
         ValueError: on an unknown column (the nearest is named), a value that is no number, or a cell that
             stands twice (both lines are named).
     """
-    inner = replace(parsed, first=1)
-    header, cells, lines = parsed.cells[0], inner.cells, parsed.sheet.lines[1:]
-    places = _places(header, long, name)
+    inner = replace(parsed, first=int(header))
+    cells, lines = inner.cells, parsed.sheet.lines[inner.first :]
+    places = _places(_header(inner), long, name)
     if not cells:
         raise ValueError(f"{name} has no rows below its header")
     numbers = [to_number(line[places[2]], parsed.decimal) for line in cells]
@@ -144,6 +153,11 @@ def long_from_arrow(table: Table, long: tuple[str, str, str], name: str) -> Tabl
         name,
         range(1, len(rows) + 1),
     )
+
+
+def _header(inner: Text) -> list[str]:
+    """The names of the columns: those in the first line, or c1, c2, ..."""
+    return inner.header or list(numbered(len(inner.sheet.raw[0]), "c"))
 
 
 def _places(header: list[str], long: tuple[str, str, str], name: str) -> tuple[int, int, int]:

@@ -42,7 +42,9 @@
     const touch = matchMedia("(pointer: coarse)").matches;
     const layout = painted(figure.layout);
     if (matchMedia("(max-width: 560px)").matches) override(layout, figure.narrow || {});
-    for (const axis of ["xaxis", "yaxis"]) { // drawn before: stay where the reader has zoomed to
+    place.dataset.height ??= place.style.height;
+    place.style.height = layout.height ? `${layout.height}px` : place.dataset.height;
+    for (const axis of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) { // drawn before: stay where the reader has zoomed to
       const { range, autorange } = place.layout?.[axis] ?? {};
       if (range) Object.assign(layout[axis], { range: [...range], autorange });
     }

@@ -36,10 +36,13 @@ class Outcome:
 class Task(abc.ABC):
     """A kind of case. All methods take the settings without `task`; file names start from `folder`.
 
-    keys: what it reads.
+    keys: what it reads. resumable: whether `run` takes a file `keep` from which long runs go on after a kill.
+    limited: whether `run` takes a `limit` in seconds, at which it hands over what it has.
     """
 
     keys: ClassVar[tuple[str, ...]]
+    resumable: ClassVar[bool] = False
+    limited: ClassVar[bool] = False
 
     @abc.abstractmethod
     def seeded(self, settings: Settings, seed: int) -> Settings:

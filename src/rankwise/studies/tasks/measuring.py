@@ -16,13 +16,18 @@ FINAL = (
     "train_loss", "heldout_loss", "mean_square_error", "relative_error", "nuclear_norm", "frobenius_norm",
     "effective_rank",
 )  # fmt: skip
+# By how much the rank that was found is off, where there is a truth.
+RANK_ERROR = "rank_error"
 
 
-def final_numbers(matrix: Any, problem: Problem, heldout: Problem | None, truth: Any) -> dict[str, float | None]:
-    """The measures of `FINAL` of a matrix; None where one is not finite."""
+def final_numbers(
+    matrix: Any, problem: Problem, heldout: Problem | None, truth: Any, rank: int | None = None
+) -> dict[str, float | None]:
+    """The measures of `FINAL` of a matrix, and how far its rank is off; None where one is not finite."""
     given = {"matrix": matrix, "problem": problem, "heldout": heldout, "truth": truth}
+    own = {} if truth is None or rank is None else {RANK_ERROR: float(abs(rank - truth.rank))}
     with np.errstate(over="ignore", invalid="ignore"):
-        return {
+        return own | {
             name: number(MEASURES[name](given))
             for name in FINAL
             if all(given.get(needed) is not None for needed in MEASURES[name].needs)

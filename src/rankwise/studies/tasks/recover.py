@@ -9,9 +9,13 @@ from rankwise.portfolio import recover
 from rankwise.spec import build_problem
 from rankwise.spec.reading import check_kind, refuse_unknown, section
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
-from rankwise.studies.tasks.measuring import final_numbers
+from rankwise.studies.tasks.measuring import RANK_ERROR, final_numbers
 from rankwise.studies.tasks.solve import Solve
 
+# A certified answer is wrong if its relative error is no less than this; with noise, if its rank is another one.
+WRONG = 1e-3
+# The numbers of its own.
+OF_RECOVER = ("certified", "falsely_certified")
 KEYS = {"noise": {"float", "str"}, "budget": {"float"}, "max_rank": {"int"}, "key": {"int"}}
 
 
@@ -40,6 +44,13 @@ class Recover(Task):
 def _one(settings: Settings, folder: Path) -> Outcome:
     problem, truth, heldout = build_problem(settings["problem"], folder)
     found = recover(problem, **{key: settings[key] for key in KEYS if key in settings})
-    numbers = final_numbers(found.matrix, problem, heldout, truth) | {"certified": float(found.certified)}
+    numbers = final_numbers(found.matrix, problem, heldout, truth, found.rank) | {"certified": float(found.certified)}
+    if truth is not None:
+        numbers["falsely_certified"] = float(found.certified and _is_wrong(numbers, "noise" in settings))
     words = f"{found.method}: {found.reason}"
     return Outcome(found.result.name, words, found.seconds, found.solution.steps, found.rank, numbers)
+
+
+def _is_wrong(numbers: dict[str, float | None], noisy: bool) -> bool:
+    error = numbers["relative_error"]
+    return numbers[RANK_ERROR] != 0 if noisy else error is None or error >= WRONG

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rankwise.loop import check, solve_batch
+from rankwise.checkpoint import solve_batch_resumable
+from rankwise.loop import check, solve, solve_batch
 from rankwise.plain import structure
+from rankwise.results import RESULTS
 from rankwise.solution import Solution
 from rankwise.spec import RUN_KEYS, Spec, build_arguments, build_solver, build_spec
 from rankwise.studies.overlay import overlay
@@ -20,24 +23,31 @@ from rankwise.studies.tasks.measuring import curves, final_numbers
 
 # Keys of a completion that change its numbers and not its shape.
 NUMBERS = ("count", "key", "noise", "min_degree", "holdout_key")
+# Batches of more operations than this can take longer than a minute, at 1 GFLOP/s, and are saved on their way.
+LONG = 6e10
+# Keys of a truth that cases of one batch share.
+OF_TRUTH = ("shape", "symmetric", "matrix")
 
 
 class Solve(Task):
     """A run as `rankwise solve` reads it: problem, solver, key, max_steps, track, checkpoints."""
 
     keys = ("problem", "solver", *RUN_KEYS)
+    resumable = True
+    limited = True
 
     def seeded(self, settings: Settings, seed: int) -> Settings:
         """The solver's key is the seed; truth and observations get keys of their own."""
         problem = settings.get("problem", {})
-        own: Settings = {"holdout_key": seed} if "file" in problem else {"key": 2 * seed + 1}
-        if "truth" in problem:
+        # Of a table, or of entries that are listed, nothing is drawn but what is held out.
+        own: Settings = {"holdout_key": seed} if {"file", "observed"} & problem.keys() else {"key": 2 * seed + 1}
+        if "truth" in problem and "matrix" not in problem["truth"]:
             own["truth"] = {"key": 2 * seed}
         return overlay(settings, {"key": seed, "problem": own})
 
     def check(self, settings: Settings, folder: Path) -> None:
         """Build everything, and let solver and problem look at one another."""
-        spec = build_spec(settings, folder)
+        spec = build_spec(_light(settings), folder)
         given = {key: value for key, value in spec.arguments.items() if key != "key"}
         check(spec.problem, spec.solver, heldout=spec.heldout, truth=spec.truth, **given)
 
@@ -48,7 +58,7 @@ class Solve(Task):
             return None
         problem = dict(settings["problem"])
         if problem.get("name", "completion") == "completion":
-            truth = {key: value for key, value in problem.get("truth", {}).items() if key in ("shape", "symmetric")}
+            truth = {key: value for key, value in problem.get("truth", {}).items() if key in OF_TRUTH}
             problem = {key: value for key, value in problem.items() if key not in NUMBERS} | {"truth": truth}
         run = {key: value for key, value in settings.items() if key not in ("problem", "solver", "key")}
         return structure(solver), json.dumps([problem, run], sort_keys=True)
@@ -57,42 +67,90 @@ class Solve(Task):
         """The layers with what an optimizer and a gradient keep beside them, and the measurements."""
         d1, d2 = self._shape(settings)
         depth = getattr(getattr(build_solver(settings["solver"]), "factorization", None), "depth", 1)
-        sensors = settings["problem"].get("count", 0) if settings["problem"].get("name") == "sensing" else 2
-        return 8 * d1 * d2 * (8 * int(depth) + int(sensors))
+        return 8 * d1 * d2 * (8 * int(depth) + 2 + _sensors(settings))
 
     def operations(self, settings: Settings) -> float | None:
-        """Matrix products of all steps: 2 (N - 1) for the product and its gradient, times about 1.5 for each N."""
+        """Matrix products of all steps: 2 (N - 1) for the product and its gradient, times about 1.5 for each N.
+
+        Those with dense sensors besides; None for a table in a file.
+        """
         solver = build_solver(settings["solver"])
         factorization = getattr(solver, "factorization", None)
-        if solver.driver != "compiled" or factorization is None:
+        if solver.driver != "compiled" or factorization is None or "truth" not in settings["problem"]:
             return None
         d1, d2 = self._shape(settings)
         steps = build_arguments(settings, solver).get("max_steps", solver.default_steps)
         depth, k = int(getattr(factorization, "depth", 1)), min(d1, d2)
         products = 3 * (depth - 1) + (25 if getattr(solver, "penalty", None) is not None else 0)
-        return float(steps) * (2.0 * d1 * d2 * k * products + 30.0 * d1 * d2 * depth)
+        return float(steps) * d1 * d2 * (2.0 * k * products + 30.0 * depth + 4.0 * _sensors(settings))
 
-    def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
-        """One after the other on the host; as one batch where compiled."""
+    def run(
+        self,
+        many: Sequence[Settings],
+        folder: Path,
+        progress: Progress | None = None,
+        keep: Path | None = None,
+        limit: float | None = None,
+    ) -> list[Outcome]:
+        """Alone on the host; as one batch where compiled. What may take long saves itself to `keep` every minute."""
         specs = _build(many, folder)
-        if len(specs) == 1:
-            solutions = [specs[0].solve(progress)]
+        if limit is not None and specs[0].solver.driver == "host":
+            solutions = [_within(spec, limit) for spec in specs]
+        elif keep is not None and self._may_take_long(many):
+            keep.parent.mkdir(exist_ok=True)
+            solutions = solve_batch_resumable(path=keep, progress=progress, **_together(specs))
         else:
-            first = specs[0].arguments
-            shared = all(spec.problem is specs[0].problem for spec in specs)
-            every = specs[:1] if shared else specs
-            solutions = solve_batch(
-                [spec.problem for spec in every], [spec.solver for spec in specs],
-                keys=[spec.arguments.get("key", 0) for spec in specs],
-                heldout=_shared([spec.heldout for spec in every]), truth=_shared([spec.truth for spec in every]),
-                progress=progress, **{key: value for key, value in first.items() if key != "key"},
-            )  # fmt: skip
+            solutions = solve_batch(progress=progress, **_together(specs))
         return [_outcome(s, spec, len(specs)) for s, spec in zip(solutions, specs, strict=True)]
+
+    def _may_take_long(self, many: Sequence[Settings]) -> bool:
+        """Decided by the settings alone, so that it is the same whoever runs them; what is not known may."""
+        counts = [self.operations(settings) for settings in many]
+        return any(count is None for count in counts) or sum(count or 0 for count in counts) > LONG
 
     @staticmethod
     def _shape(settings: Settings) -> tuple[int, int]:
-        shape = settings["problem"].get("truth", {}).get("shape", (0, 0))
+        truth = settings["problem"].get("truth", {})
+        shape = truth.get("shape", (0, 0)) if "matrix" not in truth else np.shape(truth["matrix"])
         return int(shape[0]), int(shape[1])
+
+
+def _sensors(settings: Settings) -> int:
+    """How many dense sensors a case has."""
+    problem = settings["problem"]
+    return int(problem.get("count", 0)) if problem.get("name") == "sensing" else 0
+
+
+def _light(settings: Settings) -> Settings:
+    """The settings with two dense sensors instead of thousands: any number is possible or none."""
+    problem: Any = settings.get("problem")
+    dense = isinstance(problem, Mapping) and problem.get("name") == "sensing"
+    many = dense and type(problem.get("count")) is int and problem["count"] > 2
+    return overlay(settings, {"problem": {"count": 2}}) if many else settings
+
+
+def _within(spec: Spec, limit: float) -> Solution:
+    """A run that is stopped at the first step after so many seconds, with the matrix it has then."""
+    last = spec.arguments.get("max_steps", spec.solver.default_steps)
+    given = {"truth": spec.truth, "heldout": spec.heldout, "track": spec.arguments.get("track", [])}
+    whole = solve(spec.problem, spec.solver, key=spec.arguments.get("key", 0), max_steps=min(1, last), **given)
+    while whole.result is RESULTS.max_steps and whole.steps < last and whole.seconds < limit:
+        # Not many calls, and beyond the limit by a twentieth of what has been done at most.
+        more = min(whole.steps + 1 + whole.steps // 20, last)
+        later = solve(spec.problem, spec.solver, state=whole.state, max_steps=more, **given)
+        whole = replace(later, history=whole.history.then(later.history), seconds=whole.seconds + later.seconds)
+    return whole
+
+
+def _together(specs: Sequence[Spec]) -> dict[str, Any]:
+    """The runs as the arguments of `solve_batch`; what all share is given once."""
+    every = specs[:1] if all(spec.problem is specs[0].problem for spec in specs) else specs
+    return {
+        "problem": [spec.problem for spec in every], "solver": [spec.solver for spec in specs],
+        "keys": [spec.arguments.get("key", 0) for spec in specs],
+        "heldout": _shared([spec.heldout for spec in every]), "truth": _shared([spec.truth for spec in every]),
+        **{key: value for key, value in specs[0].arguments.items() if key != "key"},
+    }  # fmt: skip
 
 
 def _shared(items: list[Any]) -> Any:
@@ -120,10 +178,11 @@ def _outcome(solution: Solution, spec: Spec, many: int) -> Outcome:
     at, lines, vectors = curves(solution.history)
     matrix = solution.matrix
     finite = bool(np.isfinite(np.asarray(solution.history["train_loss"][-1])).all()) and _finite(matrix)
-    numbers = final_numbers(matrix, spec.problem, spec.heldout, spec.truth) if finite else {}
+    rank = solution.rank if finite else None
+    numbers = final_numbers(matrix, spec.problem, spec.heldout, spec.truth, rank) if finite else {}
     shared = solution.seconds / many if solution.seconds and math.isfinite(solution.seconds) else 0.0
     return Outcome(
-        solution.result.name, solution.result.value, shared, solution.steps, solution.rank if finite else None,
+        solution.result.name, solution.result.value, shared, solution.steps, rank,
         numbers, at, lines, vectors,
     )  # fmt: skip
 

@@ -13,9 +13,15 @@ from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import number
 from rankwise.theory import RESULTS_PROVED
 
+# The number that says whether all checks of a finding hold, beside those named after the checks.
+HOLDS = "holds"
+
 
 class Theory(Task):
-    """A function of `rankwise.theory.RESULTS_PROVED`: its name as `finding`, and its `arguments`."""
+    """A function of `rankwise.theory.RESULTS_PROVED`: its name as `finding`, and its `arguments`.
+
+    Its numbers are what was measured, named as the checks are, and `holds`: 1 if all of them do, else 0.
+    """
 
     keys = ("finding", "arguments")
 
@@ -43,7 +49,7 @@ class Theory(Task):
 def _one(settings: Settings) -> Outcome:
     begun = time.perf_counter()
     found = call(RESULTS_PROVED[settings["finding"]], _tuples(settings.get("arguments", {})), "arguments")
-    numbers = {check.label: number(check.measured) for check in found.checks}
+    numbers = {check.label: number(check.measured) for check in found.checks} | {HOLDS: float(found.holds)}
     result = "holds" if found.holds else "does_not_hold"
     details = json.dumps(found.record(), allow_nan=False)
     return Outcome(result, found.statement, time.perf_counter() - begun, numbers=numbers, details=details)

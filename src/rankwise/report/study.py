@@ -1,0 +1,270 @@
+"""The page of a study: published numbers beside ours with verdicts, figures, tables, and how it was run."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .blocks import Block, Bullets, Card, Cards, Command, Html, Section, Table, Text
+from .page import render_page
+from .sheet import sheet_figure
+from .theory import RELATIONS, finding_section
+from .wording import count, percent, plural, seconds, significant
+
+Record = Mapping[str, Any]
+
+# What stands before a verdict, and the tone of its cell.
+VERDICTS = {"reproduced": ("✓", "good"), "not reproduced": ("✗", "caution"), "not run": ("–", "quiet")}
+ORIGINS = {"paper": "Published beside ours", "own": "Our earlier numbers beside these", "conjecture": "Conjectures"}
+BOUNDS = {"<=": "at most", ">=": "at least"}
+
+
+def render_study(record: Record, files: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The page as one HTML string, from the record of a study (`rankwise.studies.summary`) alone.
+
+    files: by name of a figure the places of its static copies, relative to the page.
+    """
+    sections = [_headline(record), *_claims(record["claims"]), *_figures(record, files or {}), *_tables(record)]
+    sections += [finding_section(finding) for finding in record["findings"]]
+    sections += [*_failures(record), _settings(record), _machine(record)]
+    sections.append(Section("To run this study again", (Command(shlex.join(record["command"])),)))
+    return render_page(record["title"], sections, subtitle=subtitle(record))
+
+
+def subtitle(record: Record) -> str:
+    """Name, version and source in one line."""
+    parts = [f"study {record['name']}", "quick version" if record["quick"] else "", source_words(record)]
+    return " · ".join(part for part in parts if part)
+
+
+def source_words(record: Record) -> str:
+    """The paper, by its key in the bibliography."""
+    return f"source: {record['source']}" if record["source"] else ""
+
+
+def _headline(record: Record) -> Section:
+    standing, verdicts = record["standing"], record["verdicts"]
+    blocks: list[Block] = [Text(record["about"])] if record["about"] else []
+    if standing["done"] < standing["cases"]:
+        words = (
+            f"This study is not complete: {count(standing['done'])} of {plural(standing['cases'], 'case')} on record."
+        )
+        blocks.append(Text(words, "caution"))
+    if standing["failed"]:
+        blocks.append(Text(f"{plural(standing['failed'], 'case')} failed: the reasons stand below.", "caution"))
+    empty = [name for name, grid in standing["grids"].items() if not grid["cases"]]
+    if empty:
+        blocks.append(Text(f"Left out, for want of data given by path: grid {', '.join(empty)}.", "caution"))
+    cards = [Card("Cases", f"{count(standing['done'])} of {count(standing['cases'])}", _ends(standing))]
+    if record["claims"]:
+        words = f"{count(verdicts['not reproduced'])} not reproduced, {count(verdicts['not run'])} not run"
+        cards.append(Card("Claims reproduced", f"{count(verdicts['reproduced'])} of {len(record['claims'])}", words))
+    checks = [check for finding in record["findings"] for check in finding["checks"]]
+    if checks:
+        holding = sum(check["holds"] for check in checks)
+        words = f"in {plural(len(record['findings']), 'finding')}"
+        cards.append(Card("Checks that hold", f"{count(holding)} of {count(len(checks))}", words))
+    machine = record["machine"]
+    cards.append(Card("Computing time", long(machine["seconds"]), ", ".join(machine["devices"])))
+    return Section("", [*blocks, Cards(cards)])
+
+
+def long(number: float) -> str:
+    """A duration, in hours where it is long."""
+    return f"{significant(number / 3600, 2)}\u00a0h" if number >= 7200 else seconds(number)
+
+
+def _ends(standing: Record) -> str:
+    """Why the cases ended, the most frequent reason first."""
+    return ", ".join(f"{count(number)} {name.replace('_', ' ')}" for name, number in standing["ends"].items())
+
+
+def _claims(claims: Sequence[Record]) -> list[Section]:
+    """A table of verdicts for what was published, one for what was not."""
+    made = []
+    for origin, title in ORIGINS.items():
+        own = [claim for claim in claims if claim["origin"] == origin]
+        if own:
+            made.append(Section(title, (claims_table(own, origin),)))
+    return made
+
+
+def claims_table(claims: Sequence[Record], origin: str, before: str = "") -> Table:
+    """Each claim with the published number, ours, how near is near enough, and the verdict; before: in the caption."""
+    head = ("claim", "source", "published" if origin == "paper" else "claimed", "ours", "holds if", "verdict")
+    rows = [
+        (
+            claim["text"],
+            claim["source"],
+            significant(claim["published"]),
+            ours(claim),
+            allowed(claim),
+            verdict(claim).replace(" ", "\u00a0", 1),
+        )
+        for claim in claims
+    ]
+    kept = sum(claim["verdict"] == "reproduced" for claim in claims)
+    tones = [VERDICTS[claim["verdict"]][1] for claim in claims]
+    caption = f"{before}{count(kept)} of {plural(len(claims), 'claim')} reproduced"
+    return Table(caption, head, rows, None, (0, 1, 4, 5), True, tones)
+
+
+def ours(claim: Record) -> str:
+    """Our number; of a ratio with what it is the ratio of."""
+    number = significant(claim["ours"])
+    if claim["parts"] and claim["ours"] is not None:
+        number += f" ({significant(claim['parts'][0])} / {significant(claim['parts'][1])})"
+    return number
+
+
+def allowed(claim: Record) -> str:
+    """How near is near enough, in words."""
+    if claim["within"]:
+        return f"from {significant(claim['within'][0])} to {significant(claim['within'][1])}"
+    factor, tolerance = claim["factor"], claim["tolerance"]
+    slack = f"a\u00a0factor of\u00a0{factor:g}" if factor else percent(tolerance) if tolerance else ""
+    if tolerance and not claim["published"]:
+        slack = significant(tolerance)
+    what = "ratio" if claim["ratio"] else "ours"
+    if claim["relation"] == "=":
+        return f"within {slack}" if slack else "exactly"
+    bound = f"{what} {RELATIONS[claim['relation']]} {significant(claim['published'])}"
+    return f"{bound} (up to {slack})" if slack else bound
+
+
+def verdict(claim: Record) -> str:
+    """The verdict in plain words, and if it is not reproduced by how much."""
+    words = f"{VERDICTS[claim['verdict']][0]} {claim['verdict']}"
+    if claim["reason"]:
+        return f"{words}: {claim['reason']}"
+    if claim["verdict"] == "reproduced":
+        return words
+    difference = claim["difference"] or {}
+    if "ratio" in difference:
+        what = "bound" if claim["relation"] in BOUNDS else "claimed value"
+        return f"{words}: {significant(difference['ratio'])} × the {what}"
+    if "absolute" in difference:
+        return f"{words}: off by {significant(difference['absolute'])}"
+    return words
+
+
+def _figures(record: Record, files: Mapping[str, Sequence[str]]) -> list[Section]:
+    blocks: list[Block] = []
+    for sheet in record["figures"]:
+        figure = sheet_figure(sheet)
+        title = sheet["title"] or sheet["name"].replace("_", " ")
+        blocks.append(
+            figure or Text(f"{title}: nothing of this figure is on record yet. {sheet['caption']}", "caution")
+        )
+        blocks.append(Html(_links(files.get(sheet["name"], ()))))
+    return [Section("Figures", blocks)] if blocks else []
+
+
+def _links(places: Sequence[str]) -> str:
+    """Links to the static copies of a figure, and the distance to what follows."""
+    named = [(html.escape(place, quote=True), place.rpartition(".")[2].upper()) for place in places]
+    words = ", ".join(f'<a href="{place}">{html.escape(ending)}</a>' for place, ending in named)
+    return f'<p class="text quiet beneath">{f"For print: {words}" if words else ""}</p>'
+
+
+def _tables(record: Record) -> list[Section]:
+    blocks = [
+        Table(
+            _caption(table), (table["corner"], *table["head"]),
+            [(name, *(significant(cell, table["digits"]) for cell in cells))
+             for name, cells in zip(table["rows"], table["cells"], strict=True)],
+            whole=True,
+        )
+        for table in record["tables"]
+    ]  # fmt: skip
+    return [Section("Tables", blocks)] if blocks else []
+
+
+def _caption(table: Record) -> str:
+    over = table["statistic"]
+    told = f"{table['value']}, {over} over the rest" if table["value"] else f"{over} over the rest"
+    told = table["value"] if over.startswith("share") or over == "count" else told
+    return ". ".join(part for part in (table["title"], table["caption"], told[:1].upper() + told[1:]) if part)
+
+
+def _failures(record: Record) -> list[Section]:
+    if not record["failures"]:
+        return []
+    rows = [
+        (one["reason"], "; ".join(one["examples"]) + (" ..." if one["cases"] > len(one["examples"]) else ""),
+         count(one["cases"]))
+        for one in record["failures"]
+    ]  # fmt: skip
+    table = Table("Cases that could not be run", ("reason", "which", "cases"), rows, None, (0, 1), True)
+    return [Section("Failures", (table,))]
+
+
+def _settings(record: Record) -> Section:
+    """What is common to all cases, what the axes change, and what each grid has otherwise."""
+    settings = record["settings"]
+    blocks: list[Block] = []
+    if settings["axes"]:
+        rows = [*settings["axes"], *([["seed", "", "random keys", settings["seeds"]]] if settings["seeds"] else [])]
+        blocks.append(Table("Axes", ("axis", "label", "changes", "values"), rows, None, (0, 1, 2, 3), True))
+    if settings["common"]:
+        blocks.append(Table("Common to all cases", ("key", "value"), settings["common"], None, (0, 1), True))
+    standing = record["standing"]["grids"]
+    rows = [
+        (name, "; ".join(f"{key} = {value}" for key, value in own), *(count(standing.get(name, {}).get(key))
+         for key in ("cases", "done", "failed")))
+        for name, own in settings["grids"].items()
+    ]  # fmt: skip
+    blocks.append(
+        Table("Grids", ("grid", "settings of its own", "cases", "on record", "failed"), rows, None, (0, 1), True)
+    )
+    return Section("Settings", blocks)
+
+
+def _machine(record: Record) -> Section:
+    machine = record["machine"]
+    items = [f"Computing time: {long(machine['seconds'])}, that of a batch shared equally by its cases."]
+    if machine["devices"]:
+        items.append(f"Device: {', '.join(machine['devices'])}.")
+    for versions in machine["versions"]:
+        items.append("Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
+    blocks: list[Block] = [Bullets([*items, f"Code: {', '.join(machine['codes']) or 'none on record'}."])]
+    if len(machine["codes"]) > 1:
+        words = "These records come from more than one version of the code, between which results may differ."
+        blocks.insert(0, Text(words, "caution"))
+    return Section("How it was run", blocks)
+
+
+def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
+    """A page on several studies: a line each with its verdicts, and under it every claim.
+
+    pages: where the page of each study lies, relative to this one.
+    """
+    totals = {name: sum(record["verdicts"][name] for record in records) for name in VERDICTS}
+    claims, cases = sum(totals.values()), [record["standing"] for record in records]
+    cards = Cards((
+        Card("Studies", count(len(records)), f"{count(sum(one['done'] for one in cases))} cases on record of "
+             f"{count(sum(one['cases'] for one in cases))}"),
+        Card("Claims reproduced", f"{count(totals['reproduced'])} of {count(claims)}",
+             f"{count(totals['not reproduced'])} not reproduced, {count(totals['not run'])} not run"),
+        Card("Computing time", long(sum(record["machine"]["seconds"] for record in records))),
+    ))  # fmt: skip
+    rows = [
+        (record["title"], "quick" if record["quick"] else "full", f"{count(one['done'])} of {count(one['cases'])}",
+         count(one["failed"]), *(count(record["verdicts"][name]) for name in VERDICTS))
+        for record, one in zip(records, cases, strict=True)
+    ]  # fmt: skip
+    head = ("study", "version", "cases", "failed", *VERDICTS)
+    sections = [Section("", (cards,)), Section("All studies", (Table("Verdicts", head, rows, None, (0, 1), True),))]
+    for record, page in zip(records, pages, strict=True):
+        link = Html(
+            f'<p class="text quiet"><a href="{html.escape(page, quote=True)}">{html.escape(subtitle(record))}</a></p>'
+        )
+        tables = [
+            claims_table(own, origin, f"{title}: ")
+            for origin, title in ORIGINS.items()
+            if (own := [claim for claim in record["claims"] if claim["origin"] == origin])
+        ]
+        sections.append(Section(record["title"], (link, *(tables or [Text("It makes no claims.", "quiet")]))))
+    return render_page("Studies", sections, subtitle=plural(len(records), "study", "studies"))

@@ -1,0 +1,62 @@
+"""Claims beside our numbers: near enough or by how much not, ratios, and what could not be judged."""
+
+import pytest
+
+from rankwise.studies.claims import judge, read_claim
+
+BEST = {"depth": 3, "scale": 0.01}  # 1e-6, 2e-6, 4e-6
+
+
+def judged(folder, **given):
+    whole = {"text": "t", "value": "mean_square_error", "where": BEST, **given}
+    return judge(read_claim(whole, "claims[0]", folder.scope), folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        ({"published": 3.9e-6, "factor": 2}, "reproduced"),
+        ({"published": 4.1e-6, "factor": 2}, "not reproduced"),
+        ({"published": 0.9e-6, "factor": 2}, "not reproduced"),
+        ({"published": 2.1e-6, "tolerance": 0.1}, "reproduced"),
+        ({"published": 2.3e-6, "tolerance": 0.1}, "not reproduced"),
+        ({"within": [1e-6, 3e-6]}, "reproduced"),
+        ({"within": [3e-6, 4e-6]}, "not reproduced"),
+        ({"published": 2.1e-6, "relation": "<="}, "reproduced"),
+        ({"published": 1e-6, "relation": "<="}, "not reproduced"),
+        ({"published": 1e-6, "relation": "<=", "factor": 2.5}, "reproduced"),
+        ({"published": 3e-6, "relation": ">=", "tolerance": 0.5}, "reproduced"),
+        ({"published": 0, "tolerance": 1e-5}, "reproduced"),
+        ({"value": "steps", "published": 100}, "reproduced"),
+        ({"value": "steps", "published": 101}, "not reproduced"),
+    ],
+)
+def test_near_enough_or_not(make, given, verdict):
+    assert judged(make(), **given)["verdict"] == verdict
+
+
+def test_by_how_much(make):
+    found = judged(make(), published=1e-6, factor=1.5)
+    assert found["ours"] == pytest.approx(2e-6)
+    assert found["difference"]["ratio"] == pytest.approx(2)
+
+
+def test_a_ratio_takes_what_it_does_not_say_from_the_claim(make):
+    found = judged(make(), than={"where": {"depth": 2}}, relation="<=")
+    assert found["parts"] == pytest.approx([2e-6, 2e-4])
+    assert found["ours"] == pytest.approx(1e-2)
+    assert (found["published"], found["verdict"]) == (1.0, "reproduced")
+    other = judged(make(), than={"grid": "rival", "where": {"method": "easy_way"}}, relation="<=")
+    assert other["parts"][1] == pytest.approx(1.0)
+
+
+def test_what_has_not_been_run_is_not_judged(make):
+    for kept, failed, reason in ((0, 0, "none of its 3 cases"), (10, 0, "only 1 of its 3 cases"), (9, 3, "failed")):
+        found = judged(make(f"k{kept}{failed}", kept=kept, failed=failed), published=2e-6, factor=2)
+        assert found["verdict"] == "not run"
+        assert reason in found["reason"]
+
+
+def test_what_never_happens_is_not_reproduced(make):
+    found = judged(make(), at={"first_above": 7}, published=100, factor=2)
+    assert (found["verdict"], found["reason"]) == ("not reproduced", "no run has this number")

@@ -1,0 +1,155 @@
+"""Figures, tables and pages of a study, from its folder alone: finished, half done, failed."""
+
+import html
+import re
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from rankwise.report import render_overview, render_study
+from rankwise.studies.results import write_results
+from rankwise.studies.summary import summarize
+from rankwise.theory.drawing import COLORS, draw_sheet
+from rankwise.theory.finding import panel_of
+
+LINES = {
+    "name": "error", "kind": "lines", "x": "scale", "x_factor": 10, "y": ["mean_square_error", "effective_rank"],
+    "series": "depth", "log": "xy",
+    "references": [{"grid": "rival", "label": "rival", "where": {"method": "easy_way"}}],
+    "published": [{"where": {"depth": 3}, "x": [1.0], "y": [2e-3]}],
+}  # fmt: skip
+CURVES = {"name": "modes", "kind": "curves", "x": "steps", "y": "singular_values", "components": 2, "panels": "depth",
+          "where": {"scale": 0.1}, "vertical": [{"x": 8, "label": "law", "where": {"depth": 3}}]}  # fmt: skip
+MAP = {"name": "success", "kind": "map", "x": "scale", "y": "depth", "value": "mean_square_error",
+       "statistic": "share_below", "level": 3e-4}  # fmt: skip
+NAMES = {"name": "names", "kind": "lines", "x": "method", "value": "mean_square_error", "grid": "rival"}
+ASKED = {
+    "figures": [LINES, CURVES, MAP, NAMES],
+    "tables": [{"title": "Errors", "rows": "depth", "columns": "scale", "value": "mean_square_error"}],
+    "claims": [{"text": "It <works>", "value": "mean_square_error", "where": {"depth": 3, "scale": 0.01},
+                "published": 2e-6, "factor": 1.1}],
+}  # fmt: skip
+
+
+def sheet_of(folder, name):
+    return next(sheet for sheet in summarize(folder)[1] if sheet.name == name)
+
+
+def words(page):
+    return html.unescape(re.sub(r"<[^>]+>", " ", page.split("<script")[0]))
+
+
+def test_lines_are_medians_with_bands_and_levels_and_published_numbers(make):
+    error, rank = sheet_of(make(**ASKED), "error").panels
+    two, three, published = error.curves
+    assert (two.label, three.label, published.label) == ("depth 2", "depth 3", "depth 3 (published)")
+    assert two.x == pytest.approx([1.0, 0.1])
+    assert two.y == pytest.approx([2e-2, 2e-4])
+    assert two.band[0] == pytest.approx([1e-2, 1e-4])
+    assert two.band[1] == pytest.approx([4e-2, 4e-4])
+    assert [(line.label, line.at) for line in error.lines] == [("rival", 1.0)]
+    assert len(rank.curves) == 2
+
+
+def test_curves_are_those_of_the_first_run_and_lines_stand_where_they_belong(make):
+    left, right = sheet_of(make(**ASKED), "modes").panels
+    assert [curve.label for curve in left.curves] == ["σ₁", "σ₂"]
+    assert left.curves[1].y == [0, 0, 4, 5]
+    assert (left.lines, [line.at for line in right.lines]) == ((), [8])
+
+
+def test_the_median_of_runs_that_end_early_keeps_their_last_value(make):
+    def shorten(one):
+        if '"key": 1' in one["settings"]:
+            one["at"], one["curves"] = [0, 1], {"mean_square_error": [1.0, 0.25]}
+
+    figure = {"name": "m", "kind": "curves", "x": "steps", "y": "mean_square_error", "statistic": "max",
+              "where": {"depth": 2, "scale": 0.1}}  # fmt: skip
+    (panel,) = sheet_of(make(figures=[figure], change=shorten), "m").panels
+    assert panel.curves[0].x == [0, 1, 10, 100]
+    assert panel.curves[0].y == [1.0, 0.5, 0.25, 0.25]
+
+
+def test_maps_share_a_scale_and_names_stand_beside_one_another(make):
+    folder = make(**ASKED)
+    (chart,) = sheet_of(folder, "success").panels
+    np.testing.assert_allclose(chart.z, [[0, 2 / 3], [0, 1]])
+    assert chart.limits == (0, 1)
+    (panel,) = sheet_of(folder, "names").panels
+    assert (panel.ticks, panel.curves[0].x) == (("hard way", "easy way"), [0, 1])
+
+
+def test_every_figure_can_be_drawn_for_print_and_again_from_its_record(make):
+    record, sheets = summarize(make(**ASKED))
+    for sheet, stored in zip(sheets, record["figures"], strict=True):
+        axes = draw_sheet(sheet.panels, sheet.across).get_axes()
+        again = draw_sheet([panel_of(panel) for panel in stored["panels"]], stored["across"]).get_axes()
+        assert [len(one.get_lines()) for one in axes] == [len(one.get_lines()) for one in again]
+    figure = draw_sheet(sheets[0].panels, 1)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["depth 2", "depth 3", "rival", "published"]
+    assert figure.get_axes()[1].get_lines()[1].get_color() == COLORS[1]
+
+
+def test_the_page_has_claims_figures_tables_and_how_to_run_it_again(make, unpack):
+    record, _ = summarize(make(**ASKED))
+    page = render_study(record, {"error": ["a b.png"]})
+    text = " ".join(words(page).split())
+    assert "It <works>" in text
+    assert "✓ reproduced" in text
+    assert "1 of 1 claim reproduced" in text
+    assert "rankwise study run made.toml" in text
+    assert 'href="a b.png"' in page
+    assert "0.0200 0.000200" in text
+    lines, modes, success, names = unpack(page)
+    shown = [trace["name"] for trace in lines["data"] if trace.get("showlegend", True)]
+    assert shown == ["depth 2", "depth 3", "published", "rival"]
+    assert lines["layout"]["xaxis"]["domain"][1] < lines["layout"]["xaxis2"]["domain"][0]
+    assert modes["narrow"]["xaxis2.domain"] == [0, 1]
+    assert success["data"][0]["z"][1] == [0, 1]
+    assert names["layout"]["xaxis"]["ticktext"] == ["hard way", "easy way"]
+
+
+def test_half_a_study_and_its_failures_are_told(make):
+    record, _ = summarize(make(kept=4, failed=2, **ASKED))
+    text = " ".join(words(render_study(record)).split())
+    assert "not complete: 6 of 18 cases on record" in text
+    assert "2 cases failed" in text
+    assert "ValueError: no" in text
+    assert "– not run: none of its 3 cases is on record" in text
+
+
+def test_nothing_run_at_all_still_gives_a_page(make):
+    record, sheets = summarize(make(kept=0, **ASKED))
+    assert [sheet.name for sheet in sheets if sheet.has_content] == ["error"]  # the published numbers
+    assert words(render_study(record)).count("nothing of this figure is on record yet") == 3
+
+
+def test_an_overview_adds_up(make):
+    records = [summarize(make(name, **ASKED))[0] for name in ("one", "two")]
+    text = " ".join(words(render_overview(records, ["one.html", "two.html"])).split())
+    assert "2 of 2 0 not reproduced" in text
+    assert "36 cases on record of 36" in text
+
+
+def test_a_study_without_figures_and_claims_has_a_page(make):
+    assert "rankwise study run" in words(render_study(summarize(make())[0]))
+
+
+def test_results_are_one_flat_table(make):
+    folder = make(kept=17)
+    write_results(folder)
+    table = pq.read_table(folder.path / "results.parquet").to_pandas()
+    assert len(table) == 18
+    assert table["mean_square_error"].isna().sum() == 1
+    own = table[(table.grid == "main") & (table.depth == 3) & (table.scale == 0.01)]
+    assert own["mean_square_error"].tolist() == pytest.approx([1e-6, 2e-6, 4e-6])
+
+
+def test_an_axis_called_like_a_column_keeps_its_name(make):
+    axes = {"rank": {"key": "problem.truth.rank", "values": [1, 2]}}
+    folder = make(axes=axes, grid={"main": {}})
+    write_results(folder)
+    names = pq.read_table(folder.path / "results.parquet").column_names
+    assert names[:4] == ["address", "grid", "rank", "seed"]
+    assert "run_rank" in names

@@ -1,0 +1,106 @@
+"""Numbers out of rows: when in the run, of which cases, over them how; and what is refused before anything runs."""
+
+import pytest
+from made_up import GIVEN, error
+
+from rankwise.studies.study import build_study
+from rankwise.studies.values import read_value
+
+
+def value_of(folder, **given):
+    value = read_value(given, "value", folder.scope)
+    return value.over(folder.numbers(folder.select(value.grid, value.where), value))
+
+
+def test_final_numbers_over_the_seeds(make):
+    folder = make()
+    where, each = {"depth": 2, "scale": 0.1}, [error({"depth": 2, "scale": 0.1, "seed": s}) for s in range(3)]
+    for statistic, expected in {"median": each[1], "mean": sum(each) / 3, "min": each[0], "max": each[2]}.items():
+        found = value_of(folder, value="mean_square_error", where=where, statistic=statistic)
+        assert found == pytest.approx(expected, rel=1e-15)
+    assert value_of(folder, value="steps", where=where) == 100
+    assert value_of(folder, value="mean_square_error", where={"depth": [2, 3]}, statistic="count") == 12
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [("end", 0.01), (0, 1.0), (1, 0.5), (9, 0.5), ("max", 1.0), ("argmin", 100.0),
+                         ({"first_below": 0.6}, 1.0), ({"first_above": 2.0}, None), (10, None)],
+)  # fmt: skip
+def test_moments_of_a_curve_with_a_hole(make, at, expected):
+    where = {"depth": 2, "scale": 0.1, "seed": 0}
+    found = value_of(make(), value="mean_square_error", at=at, where=where)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_components_that_never_take_off_are_counted_as_such(make):
+    folder, given = make(), {"value": "singular_values", "component": 1, "at": {"first_above": 3}}
+    where = {"depth": 3, "scale": 0.01}
+    assert value_of(folder, **given, where=where) == 10
+    assert value_of(folder, **given, where=where, statistic="count") == 2
+    assert value_of(folder, **given, where={**where, "seed": 2}) is None
+
+
+def test_a_failed_case_is_no_success(make):
+    folder = make(kept=2, failed=1)
+    where = {"depth": 2, "scale": 0.1}
+    found = value_of(folder, value="mean_square_error", statistic="share_below", level=1.0, where=where)
+    assert found == pytest.approx(2 / 3)
+
+
+def test_only_the_curves_that_are_needed_are_read(make, monkeypatch):
+    folder, read = make(), []
+    rows = type(folder.records).rows
+    monkeypatch.setattr(type(folder.records), "rows", lambda self, a, c: read.append((len(a), c)) or rows(self, a, c))
+    value_of(folder, value="mean_square_error", where={"depth": 2})
+    value_of(folder, value="mean_square_error", at="min", where={"depth": 2, "seed": 1})
+    value_of(folder, value="mean_square_error", at="max", where={"depth": 2, "seed": 1})
+    assert [(count, "curves" in columns) for count, columns in read] == [(18, False), (2, True)]
+
+
+FIGURE = {"kind": "lines", "x": "scale", "y": "mean_square_error"}
+CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            {"figures": [{**FIGURE, "series": "dpth"}]},
+            r"figures\[0\].series: there is no axis 'dpth'; did you mean 'depth'",
+        ),
+        ({"figures": [{**FIGURE, "kind": "line"}]}, r"figures\[0\].kind: unknown 'line'; did you mean 'lines'"),
+        ({"figures": [{**FIGURE, "pannels": "depth"}]}, r"figures\[0\].pannels is not a key; did you mean 'panels'"),
+        ({"figures": [{**FIGURE, "y": "nuclear"}]}, r"figures\[0\].value: there is no value 'nuclear'"),
+        (
+            {"figures": [{**FIGURE, "y": ["stable_rank"]}]},
+            r"figures\[0\].y\[0\].value: 'stable_rank' is not in `track`",
+        ),
+        ({"figures": [{**FIGURE, "x": "method"}]}, r"figures\[0\].x: grid 'main' has no axis 'method'"),
+        (
+            {"figures": [FIGURE, {**FIGURE, "name": "figure_0"}]},
+            r"figures\[1\].name: figures\[0\] is called 'figure_0'",
+        ),
+        ({"figures": [{**FIGURE, "name": "a/b"}]}, r"figures\[0\].name becomes the name of a file"),
+        ({"figures": [{**FIGURE, "log": "z"}]}, r"figures\[0\].log must be"),
+        ({"figures": [{**FIGURE, "references": [{"label": "r", "grid": "rivl"}]}]}, r"references\[0\].grid: .*'rival'"),
+        ({"figures": [{**FIGURE, "published": [{"x": [1], "y": [1, 2]}]}]}, r"published\[0\]: x and y must be"),
+        ({"tables": [{"rows": "depth", "columns": "scale"}]}, r"tables\[0\].value is missing"),
+        ({"tables": [{"rows": "depth", "values": []}]}, r"tables\[0\] needs `values`"),
+        ({"claims": [{**CLAIM, "where": {"depth": 4}}]}, r"claims\[0\].where.depth: 4 is no value of axis 'depth'"),
+        ({"claims": [{**CLAIM, "at": "last"}]}, r"claims\[0\].at must be a step"),
+        ({"claims": [{**CLAIM, "statistic": "share_below"}]}, r"claims\[0\].level is missing"),
+        ({"claims": [{**CLAIM, "tolerance": 0.1}]}, r"claims\[0\] has factor and tolerance"),
+        ({"claims": [{**CLAIM, "than": {"grid": "no"}}]}, r"claims\[0\].than.grid: there is no grid 'no'"),
+        ({"claims": [{"text": "t", "value": "mean_square_error"}]}, r"claims\[0\].published is missing"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_anything_runs(asked, told):
+    with pytest.raises(ValueError, match=told):
+        build_study({**GIVEN, **asked}, "bad")
+
+
+def test_the_quick_version_may_lack_values_that_claims_name():
+    claims = [{**CLAIM, "where": {"depth": 3}}, {**CLAIM, "quick": False}, {**CLAIM, "where": {"depth": 5}}]
+    given = {**GIVEN, "claims": claims, "quick": {"axes": {"depth": {"values": [2, 5]}}}}
+    assert len(build_study(given, "full").claims) == 3
+    assert len(build_study(given, "small", quick=True).claims) == 2
