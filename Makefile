@@ -24,8 +24,9 @@ demo: $(VENV)/.base
 	@echo "filled table: examples/out/mauna-loa-co2.csv"
 	@echo "page to open: examples/out/mauna-loa-co2.html"
 
+# In as many processes as there are cores, a file of tests in one of them, since its tests share what they compile.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
