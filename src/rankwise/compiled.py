@@ -29,6 +29,11 @@ CACHE = 1 << 18
 RUNNING = RESULTS.running.code
 # Elementwise updates at a CPU's full vector width (a tenth of the time of a step with Adam at 100 x 100).
 WIDE = {"xla_cpu_prefer_vector_width": 512}
+# What JAX calls the operations that LAPACK does on a CPU.
+DECOMPOSITIONS = frozenset({
+    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur", "svd",
+    "triangular_solve", "tridiagonal",
+})  # fmt: skip
 
 
 class Carry(NamedTuple):
@@ -63,8 +68,46 @@ def precision(dtype: np.dtype) -> Iterator[None]:
 
 
 def lift(function: Callable[..., Any], axes: Axes | None, *in_axes: Any) -> Callable[..., Any]:
-    """The function itself for one run, mapped over the batch for many."""
-    return function if axes is None else jax.vmap(function, in_axes=in_axes)
+    """The function itself for one run, mapped over the batch for many; one by one where it decomposes on a CPU.
+
+    Decompositions of several matrices at once wait in a thread of XLA's pool for others of that pool. Groups of a batch
+    that all do so wait for one another for ever (jaxlib 0.10); those of one matrix are done where they are called.
+    """
+    if axes is None:
+        return function
+
+    def lifted(*args: Any) -> Any:
+        if jax.default_backend() != "cpu" or not _decomposes(function, args, in_axes):
+            return jax.vmap(function, in_axes=in_axes)(*args)
+        every = tuple(arg for arg, axis in zip(args, in_axes, strict=True) if axis == 0)
+
+        def one(part: tuple[Any, ...]) -> Any:
+            own = iter(part)
+            return function(*(next(own) if axis == 0 else arg for arg, axis in zip(args, in_axes, strict=True)))
+
+        return lax.map(one, every)
+
+    return lifted
+
+
+def _decomposes(function: Callable[..., Any], args: Sequence[Any], in_axes: Sequence[Any]) -> bool:
+    """Whether a function of one run decomposes a matrix, or solves equations with one."""
+
+    def form(leaf: Any, axis: int | None) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape if axis is None else leaf.shape[1:], leaf.dtype)
+
+    one = [jax.tree.map(partial(form, axis=axis), arg) for arg, axis in zip(args, in_axes, strict=True)]
+    return any(step.primitive.name in DECOMPOSITIONS for step in operations(jax.make_jaxpr(function)(*one).jaxpr))
+
+
+def operations(program: Any) -> Iterator[Any]:
+    """All equations of a program of JAX, those of the programs inside it too."""
+    for step in program.eqns:
+        yield step
+        for inner in jax.tree.leaves(step.params, is_leaf=lambda value: hasattr(value, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from operations(inner)
 
 
 @partial(jax.jit, static_argnames="axes")
