@@ -48,9 +48,11 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/steps_per_second.py
 	$(BIN)/python benchmarks/cold_start.py
 
-# Another part of it: make recovery ARGS="--grid --methods auto --seeds 10"
-recovery: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.recovery $(ARGS)
+# Another version of it: make recovery ARGS=--quick
+recovery: $(VENV)/.base
+	@mkdir -p benchmarks/out
+	$(BIN)/rankwise study run recovery --out benchmarks/out/recovery $(ARGS)
+	$(BIN)/rankwise report benchmarks/out/recovery
 
 check: test lint types contracts docs
 

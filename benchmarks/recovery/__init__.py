@@ -1,4 +1,1 @@
-"""Recovery of low-rank matrices from few entries: instances, methods, records on disk, table and picture.
-
-python -m benchmarks.recovery [--seeds 20] [--first-seed 0] [--cases NAME,...] [--methods NAME,...] [--grid]
-"""
+"""Recovery from few entries by other people's packages (peers), and who beat the portfolio (beaten)."""

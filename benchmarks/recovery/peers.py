@@ -1,43 +1,39 @@
-"""Other people's packages that fill matrices, each optional, as they are documented: a dense array with NaN in."""
+"""Other people's packages that fill matrices, each optional, as they are documented, and the task `peer` of studies.
+
+rankwise study run benchmarks/recovery/peers.toml --import benchmarks.recovery.peers
+"""
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
-Fill = Callable[[np.ndarray, int, int], np.ndarray]
+from rankwise.spec.reading import check_kind, known, refuse_unknown, section
+from rankwise.studies.tasks import TASKS, Outcome, Task
+from rankwise.studies.tasks.base import Progress, Settings
+from rankwise.studies.tasks.instance import drawn
+from rankwise.studies.tasks.measuring import final_numbers
+
+Filler = Callable[[np.ndarray, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Peer:
     """A package, and how it fills a table with holes, given the rank (which some have no use for) and a seed.
 
-    package: what to install; module: what is imported. largest: no more entries than this are tried, since it would not
-    finish; None: any.
+    package: what to install; module: what is imported.
     """
 
     package: str
     module: str
-    fill: Fill
-    knows_rank: bool = True
-    largest: int | None = None
-
-    def missing(self) -> str:
-        """'' or the line that says what to install."""
-        return "" if find_spec(self.module) else f"{self.package} is not installed: pip install {self.package}"
-
-    @property
-    def version(self) -> str:
-        """Package and version."""
-        try:
-            return f"{self.package} {version(self.package)}"
-        except PackageNotFoundError:
-            return f"{self.package} (no version)"
+    fill: Filler
 
 
 def spalor(table: np.ndarray, rank: int, seed: int) -> np.ndarray:
@@ -130,11 +126,54 @@ PEERS: dict[str, Peer] = {
     "spalor": Peer("spalor", "spalor", spalor),
     "cmfrec": Peer("cmfrec", "cmfrec", cmfrec_defaults),
     "cmfrec_tuned": Peer("cmfrec", "cmfrec", cmfrec_tuned),
-    "matrix_completion_svt": Peer("matrix-completion", "matrix_completion", svt, knows_rank=False),
+    "matrix_completion_svt": Peer("matrix-completion", "matrix_completion", svt),
     "matrix_completion_pmf": Peer("matrix-completion", "matrix_completion", pmf),
-    "csmc_soft_impute": Peer("csmc", "csmc", csmc_soft_impute, knows_rank=False),
+    "csmc_soft_impute": Peer("csmc", "csmc", csmc_soft_impute),
     "csmc_svp": Peer("csmc", "csmc", csmc_svp),
     "pca_impute": Peer("pca-impute", "pca_impute", pca_impute),
-    "sklearn_knn": Peer("scikit-learn", "sklearn", nearest_neighbors, knows_rank=False),
-    "sklearn_iterative": Peer("scikit-learn", "sklearn", iterative_imputer, knows_rank=False, largest=40_000),
+    "sklearn_knn": Peer("scikit-learn", "sklearn", nearest_neighbors),
+    "sklearn_iterative": Peer("scikit-learn", "sklearn", iterative_imputer),
 }
+
+
+class Fill(Task):
+    """A completion whose truth is known, filled by a peer, which is told the rank of the truth."""
+
+    keys = ("problem", "peer", "key")
+
+    def seeded(self, settings: Settings, seed: int) -> Settings:
+        """As for `solve`."""
+        return TASKS["solve"].seeded(settings, seed)
+
+    def check(self, settings: Settings, folder: Path) -> None:
+        """The peer must be known, and the problem a completion with a truth."""
+        refuse_unknown(settings, self.keys, "")
+        known(section(settings, "peer", ""), PEERS, "peer")
+        check_kind(settings.get("key", 0), {"int"}, "key")
+        drawn(settings, folder)
+
+    def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
+        """One after the other."""
+        del progress
+        return [_one(settings, folder) for settings in many]
+
+
+def _one(settings: Settings, folder: Path) -> Outcome:
+    peer = PEERS[settings["peer"]]
+    if find_spec(peer.module) is None:
+        raise ImportError(f"{peer.package} is not installed: pip install {peer.package}")
+    problem, truth = drawn(settings, folder)
+    table = np.full(problem.shape, np.nan)
+    table[problem.rows, problem.cols] = problem.values
+    begun = time.perf_counter()
+    matrix = np.asarray(peer.fill(table, truth.rank, settings.get("key", 0)), float)
+    seconds = time.perf_counter() - begun
+    numbers = final_numbers(matrix, problem, None, truth) if np.isfinite(matrix).all() else {}
+    try:
+        words = f"{peer.package} {version(peer.package)}"
+    except PackageNotFoundError:
+        words = f"{peer.package} (no version)"
+    return Outcome("filled" if numbers else "not_finite", words, seconds, numbers=numbers)
+
+
+TASKS["peer"] = Fill()

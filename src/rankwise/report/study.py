@@ -17,7 +17,10 @@ Record = Mapping[str, Any]
 
 # What stands before a verdict, and the tone of its cell.
 VERDICTS = {"reproduced": ("✓", "good"), "not reproduced": ("✗", "caution"), "not run": ("–", "quiet")}
-ORIGINS = {"paper": "Published beside ours", "own": "Our earlier numbers beside these", "conjecture": "Conjectures"}
+ORIGINS = {
+    "paper": "Published beside ours", "own": "Our earlier numbers beside these", "target": "Targets",
+    "conjecture": "Conjectures",
+}  # fmt: skip
 BOUNDS = {"<=": "at most", ">=": "at least"}
 
 
@@ -46,7 +49,7 @@ def source_words(record: Record) -> str:
 
 def _headline(record: Record) -> Section:
     standing, verdicts = record["standing"], record["verdicts"]
-    blocks: list[Block] = [Text(record["about"])] if record["about"] else []
+    blocks: list[Block] = [Text(part) for part in record["about"].split("\n\n") if part.strip()]
     if standing["done"] < standing["cases"]:
         words = (
             f"This study is not complete: {count(standing['done'])} of {plural(standing['cases'], 'case')} on record."

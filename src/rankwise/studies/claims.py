@@ -20,7 +20,7 @@ KEYS = (
     "text", "published", "than", "source", "relation", "factor", "tolerance", "within", "quick", "origin", *VALUE_KEYS,
 )  # fmt: skip
 RELATIONS = ("=", "<=", ">=")
-ORIGINS = ("paper", "own", "conjecture")
+ORIGINS = ("paper", "own", "target", "conjecture")
 REPRODUCED, NOT_REPRODUCED, NOT_RUN = "reproduced", "not reproduced", "not run"
 
 

@@ -9,20 +9,26 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from rankwise.studies.cases import Case
 from rankwise.studies.overlay import overlay
+from rankwise.studies.records import FAILED
 from rankwise.studies.tasks import TASKS, Outcome
 
 LIMIT = "limit"
 COMMAND = (sys.executable, "-m", "rankwise.studies.limited")
+# One thread in each: a record must not depend on how many cores there are. By the environment, since a library that is
+# loaded later, SciPy's BLAS or a package with OpenMP, would not know of a limit that was set before.
+THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)  # fmt: skip
 # Seconds for the process to start and import, before its own clock ends it; and between looks at interruptions.
 START, POLL = 120.0, 0.2
 # The instance on which everything is imported and set up, so that the clock measures the method alone.
@@ -35,24 +41,18 @@ def hard_limit(limit: float) -> float:
 
 
 def run_limited(case: Case, folder: Path, check: Callable[[], None]) -> Outcome:
-    """What a case comes to in a process of its own; the result is `limit`, without numbers, if it was ended.
+    """What a case comes to in a process of its own, with one thread.
 
+    The result is `limit`, without numbers, if it was ended; `failed`, with the last line it said, if it failed.
     check: called now and then; what it raises ends the process too.
-
-    Raises:
-        RuntimeError: with the last line that the process said, if it failed.
     """
     limit, task = float(case.settings["limit"]), case.settings["task"]
     sent = {"task": task, "module": type(TASKS[task]).__module__, "settings": case.of_task, "limit": limit,
-            "folder": str(folder), "path": sys.path}  # fmt: skip
+            "folder": str(folder), "path": sys.path, "parent": os.getpid()}  # fmt: skip
     child = subprocess.Popen(
-        COMMAND,
-        start_new_session=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+        COMMAND, env={**os.environ, **dict.fromkeys(THREADS, "1")}, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     given: str | None = json.dumps(sent)
     ends = time.monotonic() + hard_limit(limit) + START
     try:
@@ -70,7 +70,8 @@ def run_limited(case: Case, folder: Path, check: Callable[[], None]) -> Outcome:
     if child.returncode == -getattr(signal, "SIGALRM", 0):
         return _ended(limit)
     if child.returncode:
-        raise RuntimeError((err.strip().splitlines() or [f"status {child.returncode}"])[-1][:300])
+        last = (err.strip().splitlines() or [f"status {child.returncode}"])[-1]
+        return Outcome(FAILED, last[:300], 0.0)
     return Outcome(**json.loads(out))
 
 
@@ -92,14 +93,13 @@ def _run(sent: dict[str, Any]) -> Outcome:
         importlib.import_module(sent["module"])
     task, settings, folder = TASKS[sent["task"]], sent["settings"], Path(sent["folder"])
     own = {"limit": sent["limit"]} if task.limited else {}
-    with threadpool_limits(1, user_api="blas"):
-        if "truth" in settings.get("problem", {}):
-            # A method that cannot take the tiny instance is measured with its imports.
-            with contextlib.suppress(Exception):
-                task.run([_tiny(settings)], folder, **own)
-        _alarm(hard_limit(sent["limit"]))
-        (outcome,) = task.run([settings], folder, **own)
-        _alarm(0)
+    if "truth" in settings.get("problem", {}):
+        # A method that cannot take the tiny instance is measured with its imports.
+        with contextlib.suppress(Exception):
+            task.run([_tiny(settings)], folder, **own)
+    _alarm(hard_limit(sent["limit"]))
+    (outcome,) = task.run([settings], folder, **own)
+    _alarm(0)
     return outcome
 
 
@@ -108,6 +108,13 @@ def _tiny(settings: dict[str, Any]) -> dict[str, Any]:
     made = overlay(settings, {"problem": TINY})
     made["problem"]["truth"].pop("kappa", None)
     return overlay(made, {"solver": {"rank": 1}}) if "rank" in settings.get("solver", {}) else made
+
+
+def _end_with(parent: int) -> None:
+    """End this process and whatever it has started once the one that waits for its answer is gone."""
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os.killpg(os.getpid(), signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
 
 
 def _alarm(seconds: float) -> None:
@@ -120,7 +127,9 @@ def main() -> None:
     """Answer on what was standard output; what others print there goes to standard error."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    json.dump(asdict(_run(json.load(sys.stdin))), answer, allow_nan=False)
+    sent = json.load(sys.stdin)
+    threading.Thread(target=_end_with, args=(sent["parent"],), daemon=True).start()
+    json.dump(asdict(_run(sent)), answer, allow_nan=False)
     answer.close()
 
 

@@ -37,7 +37,7 @@ class Instance(Task):
     def check(self, settings: Settings, folder: Path) -> None:
         """The problem must be a completion with a truth."""
         refuse_unknown(settings, self.keys, "")
-        _drawn(settings, folder)
+        drawn(settings, folder)
 
     def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
         """One after the other."""
@@ -45,15 +45,20 @@ class Instance(Task):
         return [_one(settings, folder) for settings in many]
 
 
-def _drawn(settings: Settings, folder: Path) -> tuple[Completion, LowRank]:
+def drawn(settings: Settings, folder: Path) -> tuple[Completion, LowRank]:
+    """The completion that settings describe, and its truth.
+
+    Raises:
+        ValueError: if it is none, or its truth is not known.
+    """
     problem, truth, _ = build_problem(section(settings, "problem", ""), folder)
     if truth is None or not isinstance(problem, Completion):
-        raise ValueError("problem must be a completion with a truth, for its instance to be looked at")
+        raise ValueError("problem must be a completion whose truth is known")
     return problem, truth
 
 
 def _one(settings: Settings, folder: Path) -> Outcome:
-    problem, truth = _drawn(settings, folder)
+    problem, truth = drawn(settings, folder)
     begun = time.perf_counter()
     whole = completable(problem, truth.rank)
     numbers: dict[str, float | None] = {"completable": float(whole)}
