@@ -31,8 +31,8 @@ RUNNING = RESULTS.running.code
 WIDE = {"xla_cpu_prefer_vector_width": 512}
 # What JAX calls the operations that LAPACK does on a CPU.
 DECOMPOSITIONS = frozenset({
-    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur", "svd",
-    "triangular_solve", "tridiagonal",
+    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur",
+    "svd", "triangular_solve", "tridiagonal",
 })  # fmt: skip
 
 

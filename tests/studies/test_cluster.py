@@ -1,13 +1,17 @@
 """Workers: whatever is killed, the study ends complete and with the bits of an undisturbed run."""
 
+import importlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import held  # noqa: F401
 import psutil
@@ -17,7 +21,9 @@ from distributed.security import Security
 
 from rankwise.cli import main
 from rankwise.studies import build_study, cluster, read_study, run_study, trust
+from rankwise.studies.plan import batches
 from rankwise.studies.records import CIRCUMSTANCES, Records
+from rankwise.studies.tasks import TASKS
 
 HERE = Path(__file__).parent
 RANKWISE = [sys.executable, "-c", "import sys, held; from rankwise.cli import main; sys.exit(main())"]
@@ -123,7 +129,7 @@ def test_a_killed_worker_and_a_killed_client_change_no_bit(tmp_path):
     assert 0 < len(before) < 12
     (tmp_path / "gate").touch()
     study = read_study(tmp_path / "study.toml")
-    assert run_study(study, tmp_path / "out", engine=cluster.local(2)).done == 12
+    assert run_study(study, tmp_path / "out", engine=cluster.local(1)).done == 12
     assert run_study(study, tmp_path / "undisturbed").done == 12
     after = results(tmp_path / "out")
     assert after == results(tmp_path / "undisturbed")
@@ -132,12 +138,16 @@ def test_a_killed_worker_and_a_killed_client_change_no_bit(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)])
-def test_an_interrupted_run_leaves_no_process_and_can_go_on(tmp_path, number, send):
+@pytest.mark.parametrize(
+    ("number", "send", "limit"), [(signal.SIGINT, os.killpg, "limit = 100"), (signal.SIGTERM, os.kill, "")]
+)
+def test_an_interrupted_run_leaves_no_process_and_can_go_on(tmp_path, number, send, limit):
     gate = tmp_path / "gate"
     axes = f'[axes.gate]\nkey = "gate"\nvalues = ["/", "{gate}"]\n'
-    (tmp_path / "study.toml").write_text(f'batch = 1\n[case]\ntask = "held"\nvalue = 2\n{axes}')
+    (tmp_path / "study.toml").write_text(f'batch = 1\n[case]\ntask = "held"\nvalue = 2\n{limit}\n{axes}')
     with running(tmp_path, "--workers", "1") as process:
+        if limit:  # the case that waits does so in a process that its worker has started
+            wait_until(lambda: any("studies.limited" in command(one) for one in children(process)))
         begun = children(process)
         send(process.pid, number)  # Ctrl-C in a terminal reaches the workers too
         error = process.communicate(timeout=PATIENCE)[1]
@@ -158,6 +168,43 @@ def test_a_case_that_ends_its_workers_fails_alone(tmp_path, monkeypatch):
     assert '"value": 3' in lost["settings"]
 
 
+SAVING = """
+import os, signal
+from rankwise.studies.tasks import TASKS, Outcome, Task
+
+class Saving(Task):
+    keys, resumable = (), True
+
+    def seeded(self, settings, seed):
+        return settings
+
+    def check(self, settings, folder):
+        pass
+
+    def run(self, many, folder, progress=None, keep=None):
+        if not keep.exists():
+            keep.parent.mkdir(exist_ok=True)
+            keep.write_text("half of it")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [Outcome("done", keep.read_text(), 0.0)]
+
+TASKS["saving"] = Saving()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_what_a_killed_worker_has_saved_on_this_machine_is_gone_on_from(tmp_path, monkeypatch):
+    (tmp_path / "saving.py").write_text(SAVING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(TASKS, "saving", None)  # is taken out again
+    importlib.import_module("saving")
+    (batch,) = batches(build_study({"case": {"task": "saving"}}, "saving").cases(), 1)
+    with closing(cluster.local(1)([batch], tmp_path, lambda: None, tmp_path / "checkpoints")) as finished:
+        ((_, (row,)),) = finished
+    assert row["sentence"] == "half of it"
+
+
 def test_any_scheduler_will_do(tmp_path, monkeypatch):
     monkeypatch.setenv(trust.TOKEN, "a secret of the tests")
     run_study(held_study(), tmp_path / "here")
@@ -165,7 +212,8 @@ def test_any_scheduler_will_do(tmp_path, monkeypatch):
         done = []
         run_study(held_study(), tmp_path / "there", engine=cluster.remote(address), progress=done.append)
         with monkeypatch.context() as patch:
-            patch.setattr("rankwise.studies.worker._code", lambda: "00000000")
+            # Workers are threads here: each has other code than the one that sends.
+            patch.setattr("rankwise.studies.worker._code", lambda _: threading.current_thread().name)
             with pytest.raises(ValueError, match="--any-version"):
                 run_study(held_study(), tmp_path / "other", engine=cluster.remote(address))
             run_study(held_study(), tmp_path / "other", engine=cluster.remote(address, any_version=True))
@@ -223,6 +271,20 @@ def test_no_more_batches_are_in_flight_than_workers_can_soon_take(tmp_path, monk
     assert most.pop() == max(2 * cluster.AHEAD, cluster.FEWEST)
 
 
+def test_what_is_sent_can_be_opened_where_rankwise_is_missing(tmp_path):
+    # A scheduler, and a worker before it says what it lacks.
+    sent = []
+
+    def submit(*words, **_):
+        sent.append(words)
+        return SimpleNamespace(key="key", add_done_callback=lambda _: None)
+
+    spread = cluster._Spread(SimpleNamespace(submit=submit), cluster._sender(tmp_path), lambda: None)
+    spread._send(batches(held_study().cases(), 2)[0])
+    opened = "import pickle, sys; sys.modules['rankwise'] = None; pickle.load(sys.stdin.buffer)"
+    subprocess.run([sys.executable, "-c", opened], input=pickle.dumps(sent), check=True, timeout=60)
+
+
 def test_workers_need_dask_only_when_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     for make in (lambda: cluster.local(2), lambda: cluster.remote("tcp://127.0.0.1:8786")):
@@ -236,9 +298,11 @@ def test_workers_need_dask_only_when_asked_for(monkeypatch):
     ("words", "fault"),
     [
         (["--workers", "0"], "--workers must be at least 1, not 0"),
+        (["--workers", "-1"], "--workers must be at least 1, not -1"),
         (["--workers", "two"], "invalid int value: 'two'"),
         (["--scheduler", "tcp://10.0.0.1:8786"], "tcp://10.0.0.1:8786 is on a network and not encrypted"),
         (["--scheduler", "somewhere"], "--scheduler takes an address like"),
+        (["--scheduler", ""], "--scheduler takes an address like"),
         (["--workers", "2", "--scheduler", "tls://a:1"], "not allowed with argument"),
         (["--tls-ca", "ca.pem"], "--tls-ca needs --scheduler"),
         (["--workers", "2", "--any-version"], "--any-version needs --scheduler"),

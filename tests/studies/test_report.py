@@ -2,6 +2,8 @@
 
 import html
 import re
+import tomllib
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 
 from rankwise.report import render_overview, render_study
 from rankwise.studies.results import write_results
-from rankwise.studies.summary import summarize
+from rankwise.studies.summary import command, summarize
 from rankwise.theory.drawing import COLORS, draw_sheet
 from rankwise.theory.finding import panel_of
 
@@ -153,3 +155,12 @@ def test_an_axis_called_like_a_column_keeps_its_name(make):
     names = pq.read_table(folder.path / "results.parquet").column_names
     assert names[:4] == ["address", "grid", "rank", "seed"]
     assert "run_rank" in names
+
+
+def test_the_command_that_runs_it_again_has_tables_as_toml():
+    changes = {"seeds": [3, 4], "grid.a.where": {"a method": ["x y", "z"]}, "case.flag": True}
+    options = {"quick": True, "changes": changes, "modules": ["here"]}
+    words = command(SimpleNamespace(index={"name": "made", "options": options}))
+    assert words[:7] == ["rankwise", "study", "run", "made.toml", "--quick", "--import", "here"]
+    pairs = [one.split("=", 1) for one in words[8::2]]
+    assert {key: tomllib.loads(f"value = {text}")["value"] for key, text in pairs} == changes

@@ -89,7 +89,7 @@ def test_what_an_interrupted_run_leaves_is_run_to_the_same_bits(tmp_path):
     study = build_study({**STUDY, "batch": 3}, "trial")
     run_study(study, tmp_path / "whole")
 
-    def interrupted(waiting, folder, check):
+    def interrupted(waiting, folder, check, scratch):
         for batch in waiting[1::2]:
             yield batch, run_batch(batch, folder)
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def _read(options: argparse.Namespace) -> Any:
         _import(name)
     data = dict(_pair(one, "--data") for one in options.data)
     changes = {key: _value(text) for key, text in (_pair(one, "--set") for one in options.set)}
-    return read_study(find(options.study), quick=options.quick, data=data, changes=changes)
+    study = read_study(find(options.study), quick=options.quick, data=data, changes=changes)
+    return replace(study, options={**study.options, "modules": options.modules})
 
 
 def _import(name: str) -> None:
@@ -85,8 +87,8 @@ def _import(name: str) -> None:
         sys.path.insert(0, here)
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"--import {name}: {error}") from error
+    except Exception as error:  # whatever a module of someone else's raises
+        raise ValueError(f"--import {name}: {type(error).__name__}: {error}") from error
 
 
 def _pair(given: str, option: str) -> tuple[str, str]:
@@ -135,20 +137,16 @@ def _engine(options: argparse.Namespace) -> Any:
     from rankwise.studies.worker import one_xla_thread
 
     remote = ("tls_ca", "tls_cert", "tls_key", "any_version")
-    lone = next((name for name in remote if getattr(options, name) and not options.scheduler), None)
+    lone = next((name for name in remote if getattr(options, name) and options.scheduler is None), None)
     if lone:
         raise ValueError(f"--{lone.replace('_', '-')} needs --scheduler")
     one_xla_thread()
-    # Groups of a batch then run beside one another in threads of Python.
-    os.environ.setdefault("JAX_CPU_ENABLE_ASYNC_DISPATCH", "false")
-    if options.workers is None and not options.scheduler:
-        return None
     from rankwise.studies import cluster
 
-    if options.workers is not None:
-        return cluster.local(options.workers)
-    tls = {"ca": options.tls_ca, "cert": options.tls_cert, "key": options.tls_key}
-    return cluster.remote(options.scheduler, **tls, any_version=options.any_version)
+    if options.scheduler is not None:
+        tls = {"ca": options.tls_ca, "cert": options.tls_cert, "key": options.tls_key}
+        return cluster.remote(options.scheduler, **tls, any_version=options.any_version)
+    return None if options.workers is None else cluster.local(options.workers)
 
 
 @contextlib.contextmanager

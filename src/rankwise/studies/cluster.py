@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import secrets
 import signal
@@ -19,8 +18,8 @@ from typing import Any
 from rankwise.studies.plan import Batch
 from rankwise.studies.records import Row, failure
 from rankwise.studies.running import Engine, Finished, reason
-from rankwise.studies.trust import refuse_untrusted
-from rankwise.studies.worker import Refused, Sender, work
+from rankwise.studies.trust import refuse_untrusted, token
+from rankwise.studies.worker import Refused, Sender
 
 # Batches sent at once for each thread of the workers, and the fewest: a scheduler that starts workers as they are
 # needed must see that they are.
@@ -29,6 +28,9 @@ AHEAD, FEWEST = 2, 8
 DEATHS = 3
 # Seconds: between looks at interruptions, between counts of threads, to reach a scheduler, to fetch rows.
 POLL, RECOUNT, REACH, FETCH = 0.2, 5.0, 15.0, 60.0
+# What a worker is to do, in words, since Dask opens what it hands on before it is run: a name from rankwise would end
+# without a sound a worker that lacks it, and the scheduler would need it too.
+WORK = "__import__('rankwise.studies.worker', fromlist=['work']).work(payload, signature)"
 LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
 INSTALL = "workers need Dask: pip install 'rankwise[cluster]'"
 
@@ -39,17 +41,19 @@ def local(workers: int) -> Engine:
     """An engine of so many processes on this machine, which live as long as the run and are reached from it alone.
 
     Raises:
-        ValueError: if there is to be no worker.
+        ValueError: if there is to be no worker, or the token is too short.
         ImportError: if Dask is not installed.
     """
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, not {workers}")
     _dask()
+    token()
 
-    def engine(waiting: Sequence[Batch], folder: Path, check: Check) -> Finished:
-        if waiting:
-            with _quietly(_settings(workers)), _local_client(min(workers, len(waiting))) as client:
-                yield from _Spread(client, _sender(folder), check).run(waiting)
+    def engine(waiting: Sequence[Batch], folder: Path, check: Check, scratch: Path | None = None) -> Finished:
+        many = min(workers, len(waiting))
+        if many:
+            with _quietly(_settings(many)), _local_client(many) as client:
+                yield from _Spread(client, _sender(folder, scratch=scratch), check).run(waiting)
 
     return engine
 
@@ -77,18 +81,19 @@ def remote(
     kept = {name: dask.config.get(f"distributed.comm.tls.{names[name]}", None) for name in names}
     refuse_untrusted(address, asked, kept)
 
-    def engine(waiting: Sequence[Batch], folder: Path, check: Check) -> Finished:
+    def engine(waiting: Sequence[Batch], folder: Path, check: Check, scratch: Path | None = None) -> Finished:
+        del scratch  # other machines may have another folder of that name, or none
         if waiting:
             with _quietly({}), _remote_client(address, {k: asked[k] or kept[k] for k in asked}) as client:
-                yield from _Spread(client, _sender(folder, any_version), check).run(waiting)
+                yield from _Spread(client, _sender(folder, any_version=any_version), check).run(waiting)
 
     return engine
 
 
-def _sender(folder: Path, any_version: bool = False) -> Sender:
+def _sender(folder: Path, *, any_version: bool = False, scratch: Path | None = None) -> Sender:
     from rankwise.compiled import cores
 
-    return Sender(folder, secrets.token_hex(8), cores(), any_version)
+    return Sender(folder, secrets.token_hex(8), cores(), any_version, scratch)
 
 
 class _Spread:
@@ -139,7 +144,7 @@ class _Spread:
     def _send(self, batch: Batch) -> None:
         payload, signature = self.sender.pack(batch)
         key = f"rankwise-{batch.name}-{secrets.token_hex(4)}"
-        future = self.client.submit(work, payload, signature, key=key, pure=False)
+        future = self.client.submit(eval, WORK, {"payload": payload, "signature": signature}, key=key, pure=False)
         self.flying[key] = future, batch, payload
         future.add_done_callback(self.ended.put)
 
@@ -200,7 +205,7 @@ def _settings(workers: int) -> dict[str, Any]:
     environment = {
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PJRT_NPROC": "1",
         # On a GPU each takes its part of the memory.
-        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.75 / workers:.3f}",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.75 / workers:.4f}",
         "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
     }  # fmt: skip
     return {
@@ -221,13 +226,16 @@ def _local_client(workers: int) -> Iterator[Any]:
     from distributed.security import Security
 
     security = Security.temporary()
-    with _without_interrupts():
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", protocol="tls://",
-            memory_limit=0, security=security, silence_logs=logging.CRITICAL,
-            # Some free port: two studies at once must not quarrel over Dask's usual one.
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-        )  # fmt: skip
+    try:
+        with _without_interrupts():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", protocol="tls://",
+                memory_limit=0, security=security, silence_logs=logging.CRITICAL,
+                # Some free port: two studies at once must not quarrel over Dask's usual one.
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            )  # fmt: skip
+    except RuntimeError as error:
+        raise OSError(f"{workers} workers cannot be started: {reason(error.__cause__ or error)}") from error
     try:
         client = Client(cluster, security=security, set_as_default=False)
         yield client
@@ -239,12 +247,18 @@ def _local_client(workers: int) -> Iterator[Any]:
 
 
 def _end(cluster: Any) -> None:
-    """End the processes of a cluster at once, whatever they are doing."""
+    """End the processes of a cluster at once, whatever they are doing, with those that they run limited cases in."""
+    import psutil
+
     for nanny in list(cluster.workers.values()):
         nanny.auto_restart = False
-        with suppress(ProcessLookupError):
-            if pid := nanny.pid:
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        with suppress(psutil.NoSuchProcess):
+            if nanny.pid:
+                worker = psutil.Process(nanny.pid)
+                worker.suspend()  # so that it starts no other while its own are looked for
+                for one in (*worker.children(recursive=True), worker):
+                    with suppress(psutil.NoSuchProcess):
+                        one.kill()
     cluster.close(timeout=10)
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from rankwise.studies.tasks import TASKS
 Progress = Callable[[int], None]
 # Runs batches in any order and hands out the rows of each as it ends.
 Finished = Generator[tuple[Batch, list[Row]], None, None]
-Engine = Callable[[Sequence[Batch], Path, Callable[[], None]], Finished]
+Engine = Callable[[Sequence[Batch], Path, Callable[[], None], Path], Finished]
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def run_study(
         progress(len(done & {case.address for case in cases}))
     scratch = folder.resolve() / "checkpoints"
     # Closed whatever happens, so that an engine's processes end with the run.
-    with closing((engine or partial(here, scratch=scratch))(waiting, study.folder.resolve(), check)) as finished:
+    with closing((engine or here)(waiting, study.folder.resolve(), check, scratch)) as finished:
         for batch, rows in finished:
             records.put(batch.name, rows)
             for one in (batch, *batch.alone):

@@ -83,7 +83,8 @@ class Study:
 
     name, title, about, source: what it is called, what it is about, and the paper. figures, tables, claims: what is
     made of its records, as given. batch: the most cases in one batch. given: the file as it was read, after
-    `quick` and `changes`. folder: where file names in it start from. options: `quick`, `data` and `changes` as given.
+    `quick` and `changes`. folder: where file names in it start from. options: `quick`, `data` and `changes` as given,
+    and what else belongs to the command that runs it again.
     """
 
     name: str

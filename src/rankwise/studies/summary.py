@@ -147,8 +147,17 @@ def command(folder: Folder) -> list[str]:
     name, options = folder.index["name"], _options(folder)
     words = ["rankwise", "study", "run", name if name in shipped() else f"{name}.toml"]
     words += ["--quick"] * bool(options.get("quick"))
+    for module in options.get("modules", ()):
+        words += ["--import", module]
     for option in ("data", "changes"):
         flag = "--set" if option == "changes" else "--data"
         for key, value in options.get(option, {}).items():
-            words += [flag, f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+            words += [flag, f"{key}={value if isinstance(value, str) else _in_toml(value)}"]
     return words
+
+
+def _in_toml(value: Any) -> str:
+    """A value as TOML has it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_in_toml(one)}" for key, one in value.items()) + "}"
+    return "[" + ", ".join(map(_in_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,9 +80,20 @@ def refuse_untrusted(address: str, asked: Mapping[str, str | None], kept: Mappin
 
 
 def _refuse_no_files(address: str, files: Mapping[str, str | None]) -> None:
+    """Raise a ValueError unless there are the files that TLS needs, and they hold what they should."""
     for name, what in (("ca", "authority's certificate"), ("cert", "client's certificate")):
         if not files[name]:
             raise ValueError(f"{address} needs the {what}: --tls-{name} FILE, or Dask's own configuration")
     for name, file in files.items():
         if file and not Path(file).is_file():
             raise ValueError(f"--tls-{name}: there is no file {file}")
+    ca, cert, key = (str(files[name] or files["cert"]) for name in ("ca", "cert", "key"))
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:  # as an SSLError is
+        raise ValueError(f"--tls-ca: {ca} holds no certificate in PEM format") from error
+    try:
+        # Without a password OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--tls-cert: no certificate in {cert} with its key, unlocked, in {key}") from error

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -20,12 +23,16 @@ from rankwise.studies.cases import Case, address
 from rankwise.studies.plan import Batch
 from rankwise.studies.records import SCHEMA, Row, failure, mapped
 from rankwise.studies.running import reason, run_batch
-from rankwise.studies.source import PACKAGES, code, versions
+from rankwise.studies.source import PACKAGES, code, stripped, versions
 from rankwise.studies.tasks import TASKS
 from rankwise.studies.trust import TOKEN, genuine, sign, token
 
 # How a batch is written down for a worker; both sides must know the same.
 FORMAT = 1
+# A process runs one batch at a time, however many threads Dask gives it: how many threads BLAS has and over how many
+# cores a batch is spread are settings of the whole process, and bits depend on them. Python 3.11 may not even parse
+# in two threads at once, as the hash of the code asks it to.
+ONE_AT_A_TIME = Lock()
 
 
 class Refused(ValueError):
@@ -35,8 +42,8 @@ class Refused(ValueError):
 def one_xla_thread() -> None:
     """Let XLA compute in one thread, unless PJRT_NPROC says otherwise; too late once JAX has computed anything.
 
-    Several workers would fight for the cores, large products round differently when split over threads, and a pool
-    of few threads can stall for ever where two batches with singular value decompositions share it (jaxlib 0.10).
+    Several workers would fight for the cores, and products round differently where there is more than one thread to
+    make them: a record must not depend on how many there were.
     """
     os.environ.setdefault("PJRT_NPROC", "1")
 
@@ -46,20 +53,22 @@ class Sender:
     """One run of a study, as it sends batches. folder: where file names start from. nonce: unlike any other run's.
 
     cores: over how many a batch is spread; another number gives other bits. any_version: whether workers with other
-    code may take part.
+    code may take part. scratch: where long runs save themselves, None where workers may not have the same folders.
     """
 
     folder: Path
     nonce: str
     cores: int
     any_version: bool = False
+    scratch: Path | None = None
 
     def pack(self, batch: Batch) -> tuple[bytes, str]:
         """A batch as bytes, and their signature."""
+        module = type(TASKS[batch.task]).__module__
         sent = {
             "format": FORMAT, "nonce": self.nonce, "cores": self.cores, "folder": str(self.folder),
-            "module": type(TASKS[batch.task]).__module__, "code": None if self.any_version else code(),
-            "versions": None if self.any_version else versions(),
+            "scratch": None if self.scratch is None else str(self.scratch), "task": batch.task, "module": module,
+            "code": None if self.any_version else _code(module), "versions": None if self.any_version else _versions(),
             "cases": [[case.grid, case.address, case.settings] for case in batch.cases],
         }  # fmt: skip
         payload = json.dumps(sent).encode()
@@ -81,19 +90,29 @@ def work(payload: bytes, signature: str) -> tuple[bytes, str]:
     """Run a batch that `Sender.pack` made, and sign its rows.
 
     Raises:
-        Refused: if the batch is not signed with this worker's token, or comes from another version of rankwise.
+        Refused: if the batch is not signed with this worker's token, comes from another version of rankwise, or has a
+            task or needs a file that this worker has not.
     """
     _refuse_unsigned(payload, signature)
     sent = json.loads(payload)
-    _refuse_other_version(sent)
-    if sent["cases"][0][2]["task"] not in TASKS:
-        importlib.import_module(sent["module"])
+    if sent["format"] != FORMAT:
+        raise Refused(f"the worker on {_here()} has a rankwise that reads other batches: install the same there")
     one_xla_thread()
-    cases = [Case(grid, {}, settings, name) for grid, name, settings in sent["cases"]]
-    with _spread_over(sent["cores"]):
-        rows = list(_rows(cases, Path(sent["folder"])))
+    try:
+        with ONE_AT_A_TIME, _spread_over(sent["cores"]):
+            rows = _run(sent)
+    except OSError as error:  # of a checkpoint: on the way back it would look like trouble of the network
+        raise Refused(f"on {_here()}: {error}") from error
     made = _as_bytes(rows)
     return made, sign(_secret(), b"rows", hashlib.sha256(payload).digest(), made)
+
+
+def _run(sent: dict[str, Any]) -> list[Row]:
+    """The rows of a batch, where this process can make them."""
+    _learn(sent["task"], sent["module"])
+    _refuse_other_version(sent)
+    cases = [Case(grid, {}, settings, name) for grid, name, settings in sent["cases"]]
+    return list(_rows(cases, Path(sent["folder"]), Path(sent["scratch"]) if sent["scratch"] else None))
 
 
 @contextmanager
@@ -110,12 +129,12 @@ def _spread_over(cores: int) -> Iterator[None]:
             os.environ["RANKWISE_CORES"] = before
 
 
-def _rows(cases: list[Case], folder: Path) -> Iterator[Row]:
+def _rows(cases: list[Case], folder: Path, scratch: Path | None) -> Iterator[Row]:
     """The rows of cases, failed where a file is another one here than where the study was read, or is missing."""
     faults = {case.address: _fault(case, folder) for case in cases}
     yield from (failure(case, fault) for case in cases if (fault := faults[case.address]))
     if sound := tuple(case for case in cases if not faults[case.address]):
-        yield from run_batch(Batch(sound), folder)
+        yield from run_batch(Batch(sound), folder, scratch=scratch)
 
 
 def _fault(case: Case, folder: Path) -> str:
@@ -149,23 +168,47 @@ def _secret() -> bytes | None:
         raise Refused(f"on {_here()}: {error}") from error
 
 
+def _learn(task: str, module: str) -> None:
+    """Raise `Refused` if a task is not known here even once the module of its class has been imported."""
+    if task in TASKS:
+        return
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise Refused(f"the worker on {_here()} cannot import {module} for the task {task!r}: {error}") from error
+    if task not in TASKS:
+        raise Refused(f"the worker on {_here()} has imported {module}, which adds no task {task!r}")
+
+
 def _refuse_other_version(sent: dict[str, Any]) -> None:
     """Raise `Refused` if this worker's code would give other numbers than the sender's."""
     hint = "its results could differ: install the same there, or allow it with --any-version"
-    if sent["format"] != FORMAT:
-        raise Refused(f"the worker on {_here()} has a rankwise that reads other batches: install the same there")
-    if sent["code"] not in (None, _code()):
-        raise Refused(f"the worker on {_here()} has rankwise with code {_code()}, not {sent['code']}; {hint}")
-    for name in PACKAGES[1:] if sent["versions"] else ():
-        if versions().get(name) != sent["versions"].get(name):
-            raise Refused(
-                f"the worker on {_here()} has {name} {versions().get(name)}, not {sent['versions'].get(name)}; {hint}"
-            )
+    here = _versions()
+    # Versions first: another Python writes the same code in another way, and so has another hash.
+    for name, version in (sent["versions"] or {}).items():
+        if here.get(name) != version:
+            raise Refused(f"the worker on {_here()} has {name} {here.get(name)}, not {version}; {hint}")
+    if sent["code"] not in (None, own := _code(sent["module"])):
+        raise Refused(f"the worker on {_here()} runs other code of rankwise ({own}, not {sent['code']}); {hint}")
+
+
+def _versions() -> dict[str, str]:
+    """What a case runs on beside rankwise, which its code stands for."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python} | {name: version for name, version in versions().items() if name in PACKAGES[1:]}
 
 
 @cache
-def _code() -> str:
-    return code()
+def _code(module: str) -> str:
+    """The hash of the code that runs a case: rankwise, the part of studies that does, and the module of the task."""
+    here = Path(__file__).parent
+    files = [here / "running.py", here / "limited.py", *sorted((here / "tasks").glob("*.py"))]
+    if own := getattr(sys.modules.get(module), "__file__", None):
+        files.append(Path(own))
+    whole = hashlib.sha256(code().encode())
+    for file in files:
+        whole.update(ast.dump(stripped(file.read_bytes())).encode())
+    return whole.hexdigest()[:8]
 
 
 def _here() -> str:
