@@ -12,9 +12,9 @@ from rankwise.cli import main as rankwise
 from rankwise.spec import build_problem
 from rankwise.studies import build_study, read_study
 from rankwise.studies.folder import Folder
+from rankwise.studies.index import write_index
 from rankwise.studies.library import shipped
 from rankwise.studies.records import Records, failure, row
-from rankwise.studies.running import write_index
 from rankwise.studies.tasks import TASKS, Outcome
 
 PLACE = Path(peers.__file__).with_name("peers.toml")

@@ -72,6 +72,23 @@ def test_several_folders_have_a_page_each_and_one_together(study):
     assert {one.name for one in (study.folder / "print").iterdir()} == {"tiny_rank.png", "other_rank.png"}
 
 
+def test_of_several_folders_a_broken_study_is_named(study):
+    place = study.folder / "tiny" / "study.json"
+    place.write_text(place.read_text().replace('"kind": "lines"', '"kind": "line"'))
+    assert "tiny/study.json: figures[0].kind: unknown 'line'" in study.refuses("report", "tiny")
+
+
+def test_a_folder_that_may_not_be_written_can_be_drawn_elsewhere(study, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied", "tiny/results.parquet")
+
+    monkeypatch.setattr("rankwise.studies.results.write_results", refuse)
+    assert "tiny/results.parquet: Permission denied" in study.refuses("report", "tiny")
+    assert study("report", "tiny", "-o", "p.html") == 0
+    assert study.err == "rankwise: tiny/results.parquet is not written: Permission denied\n"
+    assert (study.folder / "p.html").is_file()
+
+
 def test_two_runs_are_compared_by_their_bits(study):
     assert study("study", "run", "tiny.toml", "--out", "other", "--quiet") == 0
     assert study("study", "compare", "tiny", "other") == 0
@@ -92,6 +109,10 @@ def test_two_runs_are_compared_by_their_bits(study):
         (["report", "tiny", "-o", "no/p.html"], "no/p.html: the folder"),
         (["report", "tiny", "--export", "tiny.toml"], "tiny.toml is a file, not a folder"),
         (["report", "tiny", "--format", "gif"], "invalid choice: 'gif'"),
+        (
+            ["report", "tiny", "--format", "pdf"],
+            "--format is that of exported figures: name their folder with --export",
+        ),
         (["study", "compare", "tiny", "nowhere"], "nowhere holds no study"),
     ],
 )

@@ -2,6 +2,9 @@
 
 import pytest
 
+from rankwise.studies import read_study
+from rankwise.studies.records import Records, failure
+
 STUDY = """
 title = "trial"
 seeds = 2
@@ -51,8 +54,25 @@ def test_a_dry_run_runs_nothing(study):
     assert (told["cases"], told["to_run"], told["batches"], told["of_unknown_time"]) == (4, 4, 1, 0)
     assert told["at_most_seconds"] > 0
     assert study("study", "run", "trial.toml", "--dry-run") == 0
-    assert "4 cases, 4 to run in 1 batches" in study.out
+    assert "4 cases, 4 to run in 1 batch\n" in study.out
     assert not (study.folder / "trial").exists()
+
+
+def test_a_dry_run_counts_what_the_run_would(study):
+    failed = failure(read_study("trial.toml").cases()[0], "ValueError: no")
+    Records(study.folder / "trial" / "records").put("failed", [failed])
+    assert study.json("study", "run", "trial.toml", "--dry-run")["to_run"] == 3
+    assert study.json("study", "run", "trial.toml", "--dry-run", "--retry")["to_run"] == 4
+
+
+def test_an_interruption_says_that_records_stay(study, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt(143)
+
+    monkeypatch.setattr("rankwise.studies.running.run_batch", interrupt)
+    assert study("study", "run", "trial.toml", "--quiet") == 143
+    assert study.err == "rankwise: interrupted; what is on record stays, and the same command goes on\n"
+    assert study.json("study", "status", "trial")["done"] == 0
 
 
 @pytest.mark.parametrize(
@@ -66,6 +86,8 @@ def test_a_dry_run_runs_nothing(study):
         (["run", "trial.toml", "--data", "rating=x"], "did you mean 'ratings'?"),
         (["run", "trial.toml", "--out", "trial.toml"], "trial.toml is a file, not a folder"),
         (["run", "trial.toml", "--out", "none/there"], "does not exist"),
+        (["run", "trial.toml", "--out", ""], "--out takes the name of a folder"),
+        (["run", "trial.toml", "--set", "sedes=3"], "trial.toml: sedes is not a key; did you mean 'seeds'?"),
         (["status", "nowhere"], "nowhere holds no study"),
         (["new", "trial.toml", "--from", "none"], "unknown study 'none'"),
         ([], "required: COMMAND"),

@@ -75,3 +75,10 @@ def test_the_factor_of_sensors():
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("draw", [rw.observe, rw.sense])
+@pytest.mark.parametrize("noise", [-1.0, float("nan")])
+def test_noise_that_is_no_standard_deviation_is_refused(draw, noise):
+    with pytest.raises(ValueError, match="noise must not be negative"):
+        draw(rw.low_rank((4, 4), 1, key=0), 8, key=1, noise=noise)

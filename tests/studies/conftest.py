@@ -14,8 +14,8 @@ import pytest
 from made_up import GIVEN, outcome
 
 from rankwise.studies.folder import Folder
+from rankwise.studies.index import write_index
 from rankwise.studies.records import Records, failure, row
-from rankwise.studies.running import write_index
 from rankwise.studies.study import Study, build_study
 
 

@@ -11,6 +11,7 @@ import pytest
 import rankwise as rw
 from rankwise.studies import build_study, limited, run_study
 from rankwise.studies.cases import Case
+from rankwise.studies.estimate import estimate
 from rankwise.studies.plan import batches
 from rankwise.studies.records import Records
 from rankwise.studies.tasks import TASKS
@@ -45,6 +46,20 @@ SOLVE = {
     "problem": {"rho": 1.5, "min_degree": "rank", "truth": {"shape": [40, 40], "rank": 2, "kappa": 100.0}},
     "solver": {"name": "iterative_svd", "rank": 2, "patience": 300, "stationary": 1e-3},
 }  # fmt: skip
+
+
+def test_the_tiny_instance_takes_no_millions_of_steps():
+    tiny = limited._tiny({**SOLVE, "max_steps": 10**6, "checkpoints": [0, 10**6]})
+    assert (tiny["max_steps"], "checkpoints" in tiny, tiny["solver"]["rank"]) == (1000, False, 1)
+    assert limited._tiny({**SOLVE, "max_steps": 40, "checkpoints": [0, 40]})["checkpoints"] == [0, 40]
+
+
+def test_a_limit_bounds_what_is_estimated():
+    long = {"solver": {"name": "gradient_descent"}, "problem": SOLVE["problem"], "max_steps": 10**8}
+    cases = [Case("all", {}, {"task": "solve", **settings}, name) for name, settings in (
+        ("a", {**long, "limit": 3.0}), ("b", {**SOLVE, "limit": 3.0}), ("c", SOLVE))]  # fmt: skip
+    cost = estimate(batches(cases, 64))
+    assert (cost.seconds, cost.unknown) == (pytest.approx(2 * limited.hard_limit(3.0)), 1)
 
 
 @pytest.fixture

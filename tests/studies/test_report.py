@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_up import GIVEN
 
 from rankwise.report import render_overview, render_study
 from rankwise.studies.results import write_results
+from rankwise.studies.shared import color_of
 from rankwise.studies.summary import command, summarize
 from rankwise.theory.drawing import COLORS, draw_sheet
 from rankwise.theory.finding import panel_of
@@ -112,11 +114,46 @@ def test_the_page_has_claims_figures_tables_and_how_to_run_it_again(make, unpack
     assert names["layout"]["xaxis"]["ticktext"] == ["hard way", "easy way"]
 
 
+def test_counts_are_whole_and_what_no_claim_has_takes_no_column(make):
+    claim = {
+        "text": "three",
+        "value": "steps",
+        "statistic": "count",
+        "within": [3, 3],
+        "where": {"depth": 2, "scale": 0.1},
+    }
+    counted = {"rows": "depth", "caption": "Runs.", "values": ["steps", {"value": "steps", "statistic": "count"}]}
+    text = " ".join(words(render_study(summarize(make(tables=[counted], claims=[claim]))[0])).split())
+    assert "claim published ours holds if verdict three – 3.00 exactly 3.00 ✓ reproduced" in text
+    assert "Runs. Median over the rest depth steps number of runs with steps 2 100 6 3 100 6" in text
+
+
+def test_a_figure_that_this_version_has_no_cases_for_is_not_waited_for(make):
+    record, sheets = summarize(make(kept=0, **ASKED))
+    assert [sheet.cases for sheet in sheets] == [12, 6, 12, 6]
+    record["figures"][1]["cases"] = 0
+    text = words(render_study(record))
+    assert "modes: this version has no such cases." in text
+    assert text.count("nothing of this figure is on record yet") == 2
+
+
+def test_names_in_maps_are_words_and_no_two_of_many_series_look_alike(make, unpack):
+    methods = {name: {"solver.tolerance": (i + 1) / 100} for i, name in enumerate(["<b>0</b>", *"1234567"])}
+    axes = {**GIVEN["axes"], "method": {"choices": methods}}
+    chart = {"name": "map", "kind": "map", "x": "method", "y": "seed", "value": "steps", "grid": "rival"}
+    record, _ = summarize(make(axes=axes, figures=[chart]))
+    assert unpack(render_study(record))[0]["data"][0]["x"][0] == "&lt;b&gt;0&lt;/b&gt;"
+    many = [f"word {i}" for i in range(8)]
+    assert len({color_of(many, k) for k in range(8)}) == 8
+    assert {color_of(many[:7], k) for k in range(7)} == {""}
+
+
 def test_half_a_study_and_its_failures_are_told(make):
     record, _ = summarize(make(kept=4, failed=2, **ASKED))
     text = " ".join(words(render_study(record)).split())
     assert "not complete: 6 of 18 cases on record" in text
     assert "2 cases failed" in text
+    assert "Only 6 of its 12 cases are on record. 2 of its 12 cases failed." in text
     assert "ValueError: no" in text
     assert "– not run: none of its 3 cases is on record" in text
 

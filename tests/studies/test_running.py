@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from rankwise.studies import build_study, run_study
+from rankwise.studies.index import read_index
 from rankwise.studies.overlay import put
 from rankwise.studies.plan import batches
 from rankwise.studies.records import CIRCUMSTANCES, SCHEMA, Records
-from rankwise.studies.running import read_index, run_batch, stored_standing
+from rankwise.studies.running import run_batch, stored_standing
 from rankwise.studies.tasks import TASKS, Task
 from rankwise.studies.tasks.base import Outcome
 
@@ -166,8 +167,37 @@ def test_a_folder_of_another_study_is_refused(tmp_path):
         run_study(build_study(STUDY, "other"), tmp_path)
     assert read_index(tmp_path)["name"] == "one"
     (tmp_path / "study.json").write_text("{")
-    with pytest.raises(ValueError, match="holds no study"):
+    with pytest.raises(ValueError, match=r"study\.json is broken: delete it and run the study again"):
         read_index(tmp_path)
+    (tmp_path / "study.json").unlink()
+    with pytest.raises(ValueError, match=r"holds no study: it has no study\.json"):
+        read_index(tmp_path)
+    assert run_study(build_study({**STUDY, "grid": {"g": {"axes": [], "seeds": 1}}}, "one"), tmp_path).done == 1
+
+
+def test_a_broken_list_of_cases_is_named(tmp_path):
+    run_study(build_study({**STUDY, "grid": {"g": {"axes": [], "seeds": 1}}}, "one"), tmp_path)
+    place = tmp_path / "cases.parquet"
+    place.write_bytes(place.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"cases\.parquet is broken: delete it and run the study again"):
+        stored_standing(tmp_path)
+    place.unlink()
+    with pytest.raises(ValueError, match=r"cases\.parquet is missing: run the study again"):
+        stored_standing(tmp_path)
+
+
+def test_what_may_not_be_read_is_not_missing(tmp_path, monkeypatch):
+    run_study(build_study({**STUDY, "grid": {"g": {"axes": [], "seeds": 1}}}, "one"), tmp_path)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("rankwise.studies.records.pq.ParquetFile", refuse)
+    with pytest.raises(PermissionError, match=r"parquet cannot be read: permission denied"):
+        Records(tmp_path / "records").rows()
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(PermissionError):
+        Records(tmp_path / "records").rows()
 
 
 def test_batches_hold_what_is_alike_up_to_their_size():

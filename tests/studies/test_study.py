@@ -1,6 +1,7 @@
 """A study: what its file says becomes cases, and what is wrong is refused with the path of the key."""
 
 import copy
+from datetime import date
 
 import pytest
 
@@ -100,6 +101,22 @@ def test_quick_is_laid_over_and_changes_win():
     assert quick.cases()[0].settings["max_steps"] == 3
 
 
+def test_a_grid_takes_of_an_axis_what_this_version_has():
+    study = {**STUDY, "grid": {"one": {"axes": ["depth"], "where": {"depth": [2, 3]}}}}
+    assert [case.labels["depth"] for case in build_study(study, "trial", quick=True).cases()] == [2]
+    with pytest.raises(ValueError, match=r"grid.one.where.depth is empty, so there is nothing to run"):
+        build_study(study, "trial", changes={"axes.depth.values": [4]})
+
+
+def test_a_change_names_keys_and_claims_of_the_quick_version_are_tables():
+    with pytest.raises(ValueError, match="there is no quick version"):
+        build_study({key: value for key, value in STUDY.items() if key != "quick"}, "trial", quick=True)
+    with pytest.raises(ValueError, match=r"^sedes is not a key; did you mean 'seeds'"):
+        build_study(STUDY, "trial", changes={"sedes": 3})
+    with pytest.raises(ValueError, match=r"^claims\[0\] must be a table of keys, not 'found'"):
+        build_study({**STUDY, "claims": ["found"]}, "trial", quick=True)
+
+
 def test_addresses_tell_settings_apart_and_nothing_else():
     def addresses(study):
         return [case.address for case in build_study(study, "trial").cases()]
@@ -136,8 +153,10 @@ def test_a_grid_waits_for_its_data(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
     given = build_study(study, "trial", data={"ratings": str(tmp_path / "t.csv")})
     assert {case.grid for case in given.cases()} == {"deep", "greedy", "auto"}
-    with pytest.raises(ValueError, match="data rating is not a key; did you mean 'ratings'"):
+    with pytest.raises(ValueError, match="data: there is no 'rating'; did you mean 'ratings'"):
         build_study(study, "trial", data={"rating": "t.csv"})
+    with pytest.raises(ValueError, match="data: there is no 'rating' nor any other"):
+        build_study(STUDY, "trial", data={"rating": "t.csv"})
 
 
 @pytest.mark.parametrize(
@@ -159,6 +178,21 @@ def test_a_grid_waits_for_its_data(tmp_path):
         ("axes.seed", {"values": [1]}, "axes.seed: seeds have a key of their own"),
         ("grid.deep.axes", ["dpth"], "grid.deep.axes: there is no axis 'dpth'; did you mean 'depth'?"),
         ("grid.deep.case", {"task": "sovle"}, "grid.deep.case.task: unknown task 'sovle'; did you mean 'solve'?"),
+        ("seeds", [3, 1, 3], "seeds has 3 twice"),
+        ("seeds", [2**31], "seeds: seeds must be below 2^31, not 2147483648"),
+        ("axes.depth.values", [2, 2.0], "axes.depth.values has 2.0 twice"),
+        ("axes.depth.key", "", "axes.depth.key is empty"),
+        ("axes.depth.label", 3, "axes.depth.label must be a word, not 3"),
+        ("axes.address", {"key": "key", "values": [1]}, "axes.address: an axis cannot be called 'address'"),
+        ("axes.method.choices.ratio", 3, "axes.method.choices.ratio must be a table of keys, not 3"),
+        ("grid.deep.axes", ["depth", "depth"], "grid.deep.axes has 'depth' twice"),
+        (
+            "grid.deep.where",
+            {"depth": [2, 33]},
+            "grid.deep.where.depth: 33 is no value of axis 'depth'; did you mean '3'?",
+        ),
+        ("quick.sedes", 1, "quick.sedes is not a key; did you mean 'seeds'?"),
+        ("case.solver.since", date(2020, 1, 2), "case.solver.since: dates and times have no place in a study"),
         ("figures", {}, "figures must be a list of tables: [[figures]]"),
         ("case.max_steps.x", 1, "case.max_steps.x leads through 'max_steps', which is no table"),
     ],
@@ -184,7 +218,7 @@ def test_what_is_wrong_in_the_file_is_named_by_its_path(path, value, told):
         ),
         ("axes.count.values", [40, 57], "count = 57, seed = 0: problem: count must lie between 1 and 56, not 57"),
         ("case.track", ["rnk"], "track: unknown track 'rnk'"),
-        ("case.track", ["heldout_loss"], "measure 'heldout_loss' needs solve(..., heldout=...)"),
+        ("case.track", ["heldout_loss"], "track has 'heldout_loss', which needs problem.holdout"),
         ("case.checkpoints", [0, 30], "checkpoints must lie between 0 and max_steps = 20"),
         ("grid.auto.case.budget", "long", "grid auto, seed = 0: budget must be a number, not 'long'"),
         ("grid.auto.case.max_steps", 3, "grid auto, seed = 0: max_steps is not a key"),

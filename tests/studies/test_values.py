@@ -1,5 +1,7 @@
 """Numbers out of rows: when in the run, of which cases, over them how; and what is refused before anything runs."""
 
+import math
+
 import pytest
 from made_up import GIVEN, error
 
@@ -70,10 +72,10 @@ CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 
         ),
         ({"figures": [{**FIGURE, "kind": "line"}]}, r"figures\[0\].kind: unknown 'line'; did you mean 'lines'"),
         ({"figures": [{**FIGURE, "pannels": "depth"}]}, r"figures\[0\].pannels is not a key; did you mean 'panels'"),
-        ({"figures": [{**FIGURE, "y": "nuclear"}]}, r"figures\[0\].value: there is no value 'nuclear'"),
+        ({"figures": [{**FIGURE, "y": "nuclear"}]}, r"figures\[0\].y: there is no value 'nuclear'"),
         (
             {"figures": [{**FIGURE, "y": ["stable_rank"]}]},
-            r"figures\[0\].y\[0\].value: 'stable_rank' is not in `track`",
+            r"figures\[0\].y\[0\]: 'stable_rank' is not in `track`",
         ),
         ({"figures": [{**FIGURE, "x": "method"}]}, r"figures\[0\].x: grid 'main' has no axis 'method'"),
         (
@@ -84,9 +86,42 @@ CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 
         ({"figures": [{**FIGURE, "log": "z"}]}, r"figures\[0\].log must be"),
         ({"figures": [{**FIGURE, "references": [{"label": "r", "grid": "rivl"}]}]}, r"references\[0\].grid: .*'rival'"),
         ({"figures": [{**FIGURE, "published": [{"x": [1], "y": [1, 2]}]}]}, r"published\[0\]: x and y must be"),
+        ({"figures": [{**FIGURE, "kind": ["lines"]}]}, r"figures\[0\].kind: unknown \['lines'\]"),
+        ({"figures": [{**FIGURE, "x": ["scale"]}]}, r"figures\[0\].x: there is no axis \['scale'\]; did you mean"),
+        ({"figures": [{**FIGURE, "grid": ["main"]}]}, r"figures\[0\].grid: there is no grid \['main'\]"),
+        (
+            {"figures": [FIGURE, {**FIGURE, "name": "Figure_0"}]},
+            r"figures\[1\].name: figures\[0\] is called 'figure_0'",
+        ),
+        ({"figures": [{**FIGURE, "x_factor": 0}]}, r"figures\[0\].x_factor must be positive, not 0"),
+        ({"figures": [{**FIGURE, "y_labels": [1]}]}, r"figures\[0\].y_labels must be a list of names"),
+        (
+            {"figures": [{**FIGURE, "log": "y", "horizontal": [{"y": 0}]}]},
+            r"horizontal\[0\].y must be positive on a log",
+        ),
+        ({"figures": [{**FIGURE, "vertical": [{"x": math.nan}]}]}, r"vertical\[0\].x must be a finite number, not nan"),
+        (
+            {"figures": [{**FIGURE, "log": "x", "published": [{"x": [0], "y": [1]}]}]},
+            r"published\[0\].x must be positive",
+        ),
+        (
+            {"figures": [{**FIGURE, "published": [{"x": ["a"], "y": [1]}]}]},
+            r"published\[0\].x must be a number, not 'a'",
+        ),
         ({"tables": [{"rows": "depth", "columns": "scale"}]}, r"tables\[0\].value is missing"),
+        (
+            {"tables": [{"rows": "depth", "columns": ["scale"], "value": "rank"}]},
+            r"tables\[0\].columns: there is no axis",
+        ),
+        (
+            {"tables": [{"rows": "depth", "values": [{"value": "rank", "label": 3}]}]},
+            r"values\[0\].label must be a word",
+        ),
         ({"tables": [{"rows": "depth", "values": []}]}, r"tables\[0\] needs `values`"),
         ({"claims": [{**CLAIM, "where": {"depth": 4}}]}, r"claims\[0\].where.depth: 4 is no value of axis 'depth'"),
+        ({"claims": [{**CLAIM, "where": {"depth": []}}]}, r"claims\[0\].where.depth is empty, so no case has it"),
+        ({"claims": [{**CLAIM, "published": math.nan}]}, r"claims\[0\].published must be a finite number, not nan"),
+        ({"claims": [{**CLAIM, "factor": math.inf}]}, r"claims\[0\].factor must be a finite number, not inf"),
         ({"claims": [{**CLAIM, "at": "last"}]}, r"claims\[0\].at must be a step"),
         ({"claims": [{**CLAIM, "statistic": "share_below"}]}, r"claims\[0\].level is missing"),
         ({"claims": [{**CLAIM, "tolerance": 0.1}]}, r"claims\[0\] has factor and tolerance"),

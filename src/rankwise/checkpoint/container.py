@@ -51,7 +51,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Any, list[np.ndarray]]:
     """
     content = Path(path).read_bytes()
     if not content.startswith(MAGIC):
-        raise RefusedCheckpoint(f"{path} is no checkpoint of rankwise")
+        raise RefusedCheckpoint(f"{path} is no checkpoint of rankwise: name another file")
     line, _, rest = content.partition(b"\n")
     if line[len(MAGIC) :] != str(FORMAT).encode():
         raise RefusedCheckpoint(f"{path} is a checkpoint of another format than {FORMAT}: delete it to begin anew")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 # An exception raised in this callback of JAX is printed and forgotten.
@@ -36,6 +36,17 @@ class Interrupt:
                 return
             frame = frame.f_back
         raise KeyboardInterrupt(self.status)
+
+
+@contextlib.contextmanager
+def leaving(words: Callable[[], str | None]) -> Iterator[None]:
+    """Let an interruption say what it leaves, in these words; None: nothing."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if (left := words()) is None:
+            raise
+        raise KeyboardInterrupt(stop.args[0] if stop.args else 130, left) from None
 
 
 @contextlib.contextmanager

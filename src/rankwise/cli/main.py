@@ -22,6 +22,10 @@ COMMANDS = {
 }  # fmt: skip
 
 
+# What an interruption leaves, unless the command says otherwise.
+NOTHING_LEFT = "no partial output was left"
+
+
 class OneLine(argparse.ArgumentParser):
     """A parser whose errors are one line on standard error and exit status 2."""
 
@@ -77,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        status = _fail("interrupted; no partial output was left", stop.args[0] if stop.args else 130)
+        words = stop.args[1] if len(stop.args) > 1 else NOTHING_LEFT
+        status = _fail(f"interrupted; {words}", stop.args[0] if stop.args else 130)
         if arguments is None:
             # Threads of compiled code may be at work still, and crash a Python that ends in its own way.
             os._exit(status)

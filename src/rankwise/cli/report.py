@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where the page goes (default: DIR/{PAGE}; of several folders, their list: {OVERVIEW})",
     )  # fmt: skip
     parser.add_argument("--export", metavar="FOLDER", help="also write every figure into this folder, for print")
-    parser.add_argument("--format", choices=FORMATS, default="png", help="of the exported figures (default: png)")
+    parser.add_argument("--format", choices=FORMATS, help=f"of the exported figures (default: {FORMATS[0]})")
     add_printing(parser, "claims with verdicts, tables and failures")
 
 
@@ -38,7 +40,6 @@ def run(options: argparse.Namespace) -> int:
     from rankwise.data.tables import write_together
     from rankwise.report import render_overview, render_study
     from rankwise.studies.folder import Folder
-    from rankwise.studies.results import write_results
     from rankwise.studies.summary import summarize
 
     places = _pages(options)
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         exported = _exports(options, record, sheets, _prefix(given, options.folders) if several else "")
         links = {name: [_relative(place, page)] for name, (place, _) in exported.items()}
         text = render_study(record, links).encode()
-        write_results(folder)
+        _write_flat(folder, options)
         writers |= {page: _bytes(text), **dict(exported.values())}
         records.append(record)
     if several:
@@ -66,12 +67,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _write_flat(folder: Any, options: argparse.Namespace) -> None:
+    """The flat table; where the page goes elsewhere, a folder that may not be written is no hindrance: it is said."""
+    from rankwise.studies.results import write_results
+
+    try:
+        write_results(folder)
+    except OSError as error:
+        if options.output is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        print(f"rankwise: {error.filename} is not written: {error.strerror}", file=sys.stderr)  # noqa: T201
+
+
 def _pages(options: argparse.Namespace) -> list[Path]:
     """Where each study's page goes, and of several the list last; impossible places are refused before any work."""
     if options.output in ("", "-"):
         raise ValueError("--output takes a file name")
     if options.export == "":
         raise ValueError("--export takes the name of a folder")
+    if options.format is not None and options.export is None:
+        raise ValueError("--format is that of exported figures: name their folder with --export")
     if len({os.path.realpath(folder) for folder in options.folders}) < len(options.folders):
         raise ValueError("one folder is named twice")
     pages = [Path(folder) / PAGE for folder in options.folders]
@@ -121,11 +136,8 @@ def _exports(options: argparse.Namespace, record: Any, sheets: Any, prefix: str)
                 number += 1
                 name = f"{finding['name']}_{number}"
             drawings[name] = lambda finding=finding: draw([panel_of(panel) for panel in finding["panels"]])
-    folder = Path(options.export)
-    return {
-        name: (folder / f"{prefix}{name}.{options.format}", _writer(drawing, options.format))
-        for name, drawing in drawings.items()
-    }
+    folder, kind = Path(options.export), options.format or FORMATS[0]
+    return {name: (folder / f"{prefix}{name}.{kind}", _writer(drawing, kind)) for name, drawing in drawings.items()}
 
 
 def _writer(drawing: Callable[[], Any], kind: str) -> Callable[[Any], None]:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankwise.cli.interrupt import leaving
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
 
@@ -48,14 +49,17 @@ def _solved(spec: Spec, options: argparse.Namespace, folder: Path) -> tuple[Solu
     from rankwise.checkpoint import load_state, solve_resumable
     from rankwise.checkpoint.resuming import EVERY
 
+    if place == "":
+        raise ValueError("--checkpoint takes a file name")
     refuse_no_file(place)
     if os.path.realpath(place) == os.path.realpath(folder):
         raise ValueError(f"{place} cannot be both the checkpoint and the folder of the record: name a folder with -o")
     before = load_state(place, spec.problem, spec.solver).steps if Path(place).exists() else 0
-    solution = solve_resumable(
-        spec.problem, spec.solver, place, every=EVERY if options.every is None else options.every, truth=spec.truth,
-        heldout=spec.heldout, progress=options.interrupt.check, **spec.arguments,
-    )  # fmt: skip
+    with leaving(lambda: f"the same command goes on from {place}" if Path(place).exists() else None):
+        solution = solve_resumable(
+            spec.problem, spec.solver, place, every=EVERY if options.every is None else options.every,
+            truth=spec.truth, heldout=spec.heldout, progress=options.interrupt.check, **spec.arguments,
+        )  # fmt: skip
     return solution, before
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rankwise.cli import report
+from rankwise.cli.interrupt import leaving
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
 
@@ -107,8 +108,11 @@ def _value(text: str) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from rankwise.studies.running import read_index, run_study
+    from rankwise.studies.index import read_index, refuse_another
+    from rankwise.studies.running import run_study
 
+    if options.out == "":
+        raise ValueError("--out takes the name of a folder")
     engine = _engine(options)
     study = _read(options)
     folder = Path(options.out or study.name)
@@ -117,6 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     refuse_no_parent(folder)
     if options.resume:
         read_index(folder)
+    refuse_another(study, folder)
     if options.dry_run:
         return _cost(options, study, folder)
     total = len({case.address for case in study.cases()})
@@ -124,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
         for grid in study.grids:
             if grid.lacks:
                 print(f"grid {grid.name} is left out: give its file with --data {grid.lacks}=PATH")  # noqa: T201
-    with _bar(options, total) as advance:
+    with leaving(lambda: "what is on record stays, and the same command goes on"), _bar(options, total) as advance:
         standing = run_study(
             study, folder, engine=engine, retry=options.retry, progress=advance, check=options.interrupt.check
         )
@@ -166,33 +171,44 @@ def _bar(options: argparse.Namespace, total: int) -> Iterator[Callable[[int], No
     )
 
     columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
-        line = bar.add_task("cases", total=total)
-        yield lambda done: bar.advance(line, done)
+    bar = Progress(*columns, console=Console(stderr=True), transient=False)
+    line = bar.add_task("cases", total=total)
+
+    def advance(done: int) -> None:
+        bar.start()  # only now, so that a mistake found before is one line and nothing else
+        bar.advance(line, done)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
     """What would be run: numbers of cases, time and memory."""
+    from rankwise.report.wording import count, plural
     from rankwise.studies.estimate import estimate
     from rankwise.studies.plan import batches
-    from rankwise.studies.records import SHORT, Records
+    from rankwise.studies.records import FAILED, SHORT, Records
 
     cases = study.cases()
-    done = Records(folder / "records").rows({case.address for case in cases}, SHORT)
+    found = Records(folder / "records").rows({case.address for case in cases}, SHORT)
+    done = {address for address, one in found.items() if not (options.retry and one["result"] == FAILED)}
     waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
     cost = estimate(waiting)
     left = sum(len(batch.cases) for batch in waiting)
-    found = {
+    told = {
         "cases": len({case.address for case in cases}), "to_run": left, "batches": len(waiting),
         "at_most_seconds": cost.seconds, "of_unknown_time": cost.unknown, "bytes": cost.bytes,
     }  # fmt: skip
     if options.json:
-        print(json.dumps(found))  # noqa: T201
+        print(json.dumps(told))  # noqa: T201
     elif not options.quiet:
-        print(f"{found['cases']} cases, {left} to run in {len(waiting)} batches")  # noqa: T201
+        print(f"{plural(told['cases'], 'case')}, {count(left)} to run in {plural(len(waiting), 'batch', 'batches')}")  # noqa: T201
         print(  # noqa: T201
-            f"at most about {_duration(cost.seconds)} for the {left - cost.unknown} whose steps are known beforehand, "
-            f"and the time of {cost.unknown} others; about {max(cost.bytes / 2**20, 1):.0f} MiB in one batch"
+            f"at most about {_duration(cost.seconds)} for the {left - cost.unknown} whose steps or limits are known, "
+            f"and the time of {plural(cost.unknown, 'other')}; about {max(cost.bytes / 2**20, 1):.0f} MiB in one batch"
         )
     return 0
 
@@ -262,24 +278,26 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _compared(found: dict[str, Any], first: str, second: str) -> Iterator[str]:
+    from rankwise.report.wording import count, plural
+
     same = found["same_cases"]
     if not same:
         yield "no case of equal settings is on record in both"
     elif not found["differing"]:
-        yield f"{same} cases on record in both: all results are the same, bit for bit"
+        yield f"{plural(same, 'case')} on record in both: all results are the same, bit for bit"
     else:
-        yield f"{same} cases on record in both: {found['differing']} differ"
+        yield f"{plural(same, 'case')} on record in both, results differ in {count(found['differing'])}"
     for one in found["differences"]:
         far = "not in numbers alone" if one["most"] is None else f"by at most {one['most']:.3g} of the largest value"
-        yield f"  {one['name']}: in {one['cases']} cases, {far} ({one['where']})"
+        yield f"  {one['name']}: in {plural(one['cases'], 'case')}, {far} ({one['where']})"
     for here, only in ((first, found["only_first"]), (second, found["only_second"])):
         if only["cases"]:
-            yield f"only in {here}: {only['cases']} cases, such as {only['examples'][0]}"
+            yield f"only in {here}: {plural(only['cases'], 'case')}, such as {only['examples'][0]}"
         if only["unfinished_there"]:
-            yield f"on record only in {here}: {only['unfinished_there']} cases"
+            yield f"on record only in {here}: {plural(only['unfinished_there'], 'case')}"
     for key, (one, other) in found["settings"].items():
         yield f"  {key}: {json.dumps(one)} in {first}, {json.dumps(other)} in {second}"
-    if found["codes"][0] != found["codes"][1]:
+    if all(found["codes"]) and found["codes"][0] != found["codes"][1]:
         yield f"code: {', '.join(found['codes'][0])} in {first}, {', '.join(found['codes'][1])} in {second}"
 
 

@@ -109,7 +109,7 @@ def observe(
         _raise_degrees(mask, min_degree, rng)
     rows, cols = np.nonzero(mask)
     values = truth.entries(rows, cols) if isinstance(truth, LowRank) else np.asarray(truth)[rows, cols]
-    values = values + noise * rng.standard_normal(count)
+    values = values + gaussian(noise, rng, count)
     return Completion((d1, d2), rows, cols, values.astype(dtype))
 
 
@@ -138,7 +138,7 @@ def sense(
     sensors = rng.standard_normal((count, d1, d2)) / ((d1 * d2) ** 0.5 / factor)
     if symmetric:
         sensors = (sensors + sensors.transpose(0, 2, 1)) / 2
-    values = sensors.reshape(count, -1) @ np.asarray(dense(truth)).ravel() + noise * rng.standard_normal(count)
+    values = sensors.reshape(count, -1) @ np.asarray(dense(truth)).ravel() + gaussian(noise, rng, count)
     return Sensing(sensors.astype(dtype), values.astype(dtype))
 
 
@@ -159,7 +159,7 @@ def sense_rank_one(
     lefts = (rng.standard_normal((count, d1)) / d1**0.5).astype(dtype)
     rights = lefts if symmetric else (rng.standard_normal((count, d2)) / d2**0.5).astype(dtype)
     exact = RankOneSensing(lefts, rights, np.zeros(count, dtype)).measure(truth)
-    return RankOneSensing(lefts, rights, (exact + noise * rng.standard_normal(count)).astype(dtype))
+    return RankOneSensing(lefts, rights, (exact + gaussian(noise, rng, count)).astype(dtype))
 
 
 def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype: Any = np.float64) -> Operator:
@@ -186,7 +186,7 @@ def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype
         spread[places] = vector
         return _hartley(spread.reshape(d1, d2))  # its own inverse, and symmetric
 
-    values = forward(np.asarray(dense(truth), float)) + noise * rng.standard_normal(count)
+    values = forward(np.asarray(dense(truth), float)) + gaussian(noise, rng, count)
     return Operator((d1, d2), forward, backward, values.astype(dtype), squares=float(count))
 
 
@@ -211,7 +211,7 @@ def diffract(signal: Any, count: int, *, key: Any, noise: float = 0.0, dtype: An
     exact = np.abs(vectors.conj() @ x) ** 2
     single = np.dtype(dtype) == np.float32
     vectors = vectors.astype((np.complex64 if single else np.complex128) if np.iscomplexobj(x) else dtype)
-    return PhaseRetrieval(vectors, np.maximum(exact + noise * rng.standard_normal(count), 0).astype(dtype))
+    return PhaseRetrieval(vectors, np.maximum(exact + gaussian(noise, rng, count), 0).astype(dtype))
 
 
 def diffract_coded(
@@ -238,7 +238,7 @@ def diffract_coded(
     phases = np.array([1, -1, 1j, -1j])[rng.integers(4, size=shape)]
     patterns = phases * np.where(rng.random(shape) < 0.8, 0.5**0.5, 3**0.5)
     fields = scipy.fft.fftn(patterns * x, axes=tuple(range(1, x.ndim + 1)), norm="ortho")
-    values = np.maximum(np.abs(fields) ** 2 + noise * rng.standard_normal(shape), 0).astype(dtype)
+    values = np.maximum(np.abs(fields) ** 2 + gaussian(noise, rng, shape), 0).astype(dtype)
     single = np.dtype(dtype) == np.float32
     return CodedDiffraction(
         patterns.astype(np.complex64 if single else np.complex128), values, real=bool(np.isrealobj(x))
@@ -303,6 +303,17 @@ def _move_one(view: np.ndarray, short: int, least: int, rng: np.random.Generator
             view[donor, column], view[short, column] = False, True
             return
     raise ValueError(f"no mask with at least {least} entries in every row and column was found")
+
+
+def gaussian(noise: float, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
+    """Independent Gaussian noise of a standard deviation.
+
+    Raises:
+        ValueError: if that is negative or no number.
+    """
+    if not noise >= 0:
+        raise ValueError(f"noise must not be negative, not {noise}")
+    return noise * rng.standard_normal(shape)
 
 
 # How a problem of each kind is drawn from a true matrix: (truth, count, key=, noise=, dtype=).

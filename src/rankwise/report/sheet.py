@@ -246,7 +246,9 @@ def _charts(panels: Mapping[int, Record]) -> tuple[list[dict[str, Any]], list[di
     """Maps on one scale of colors; what was not measured stays empty."""
     data = []
     for n, panel in enumerate(panels.values()):
-        words = [[value if isinstance(value, str) else f"{value:g}" for value in panel[f"{s}_values"]] for s in "xy"]
+        words = [
+            [plain(value) if isinstance(value, str) else f"{value:g}" for value in panel[f"{s}_values"]] for s in "xy"
+        ]
         data.append({
             "type": "heatmap", "z": _logarithms(panel["z"]) if panel["log"] else panel["z"], "customdata": panel["z"],
             "x": words[0], "y": words[1], "xaxis": _anchor("x", n), "yaxis": _anchor("y", n), "coloraxis": "coloraxis",

@@ -96,11 +96,13 @@ def _claims(claims: Sequence[Record]) -> list[Section]:
 
 def claims_table(claims: Sequence[Record], origin: str, before: str = "") -> Table:
     """Each claim with the published number, ours, how near is near enough, and the verdict; before: in the caption."""
-    head = ("claim", "source", "published" if origin == "paper" else "claimed", "ours", "holds if", "verdict")
+    sourced = any(claim["source"] for claim in claims)
+    told = "published" if origin == "paper" else "claimed"
+    head = ("claim", *["source"] * sourced, told, "ours", "holds if", "verdict")
     rows = [
         (
             claim["text"],
-            claim["source"],
+            *[claim["source"]] * sourced,
             significant(claim["published"]),
             ours(claim),
             allowed(claim),
@@ -111,7 +113,7 @@ def claims_table(claims: Sequence[Record], origin: str, before: str = "") -> Tab
     kept = sum(claim["verdict"] == "reproduced" for claim in claims)
     tones = [VERDICTS[claim["verdict"]][1] for claim in claims]
     caption = f"{before}{count(kept)} of {plural(len(claims), 'claim')} reproduced"
-    return Table(caption, head, rows, None, (0, 1, 4, 5), True, tones)
+    return Table(caption, head, rows, None, (0, 1, 4, 5) if sourced else (0, 3, 4), True, tones)
 
 
 def ours(claim: Record) -> str:
@@ -124,6 +126,8 @@ def ours(claim: Record) -> str:
 
 def allowed(claim: Record) -> str:
     """How near is near enough, in words."""
+    if claim["within"] and claim["within"][0] == claim["within"][1]:
+        return f"exactly {significant(claim['within'][0])}"
     if claim["within"]:
         return f"from {significant(claim['within'][0])} to {significant(claim['within'][1])}"
     factor, tolerance = claim["factor"], claim["tolerance"]
@@ -158,9 +162,8 @@ def _figures(record: Record, files: Mapping[str, Sequence[str]]) -> list[Section
     for sheet in record["figures"]:
         figure = sheet_figure(sheet)
         title = sheet["title"] or sheet["name"].replace("_", " ")
-        blocks.append(
-            figure or Text(f"{title}: nothing of this figure is on record yet. {sheet['caption']}", "caution")
-        )
+        lack = "nothing of this figure is on record yet" if sheet["cases"] else "this version has no such cases"
+        blocks.append(figure or Text(f"{title}: {lack}. {sheet['caption']}", "caution" if sheet["cases"] else "quiet"))
         blocks.append(Html(_links(files.get(sheet["name"], ()))))
     return [Section("Figures", blocks)] if blocks else []
 
@@ -176,7 +179,8 @@ def _tables(record: Record) -> list[Section]:
     blocks = [
         Table(
             _caption(table), (table["corner"], *table["head"]),
-            [(name, *(significant(cell, table["digits"]) for cell in cells))
+            [(name, *(count(cell) if whole else significant(cell, table["digits"])
+                      for cell, whole in zip(cells, table["counts"], strict=True)))
              for name, cells in zip(table["rows"], table["cells"], strict=True)],
             whole=True,
         )
@@ -189,7 +193,8 @@ def _caption(table: Record) -> str:
     over = table["statistic"]
     told = f"{table['value']}, {over} over the rest" if table["value"] else f"{over} over the rest"
     told = table["value"] if over.startswith("share") or over == "count" else told
-    return ". ".join(part for part in (table["title"], table["caption"], told[:1].upper() + told[1:]) if part)
+    parts = (table["title"], table["caption"].removesuffix("."), told[:1].upper() + told[1:])
+    return ". ".join(part for part in parts if part)
 
 
 def _failures(record: Record) -> list[Section]:

@@ -32,7 +32,7 @@ def significant(value: object, digits: int = 3) -> str:
     exponent = int(f"{number:.{digits - 1}e}".partition("e")[2])  # after rounding, so that 9.996 counts as 10
     if -4 <= exponent < 9:
         return f"{sign}{number:,.{max(digits - 1 - exponent, 0)}f}"
-    mantissa = f"{number / 10.0**exponent:.{digits - 1}f}"
+    mantissa = f"{number:.{digits - 1}e}".partition("e")[0]
     return f"{sign}{mantissa} × 10{str(exponent).translate(SUPERSCRIPTS)}"
 
 

@@ -22,6 +22,7 @@ from rankwise.spec.reading import check_kind, known, refuse_unknown, section, ta
 from rankwise.spec.solvers import build_solver
 
 RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
+MOST_CHECKPOINTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def _spaced(given: dict[str, Any], last: int) -> list[int]:
     refuse_unknown(given, ("count", "spacing"), "checkpoints.")
     count, spacing = section(given, "count", "checkpoints."), given.get("spacing", "log")
     check_kind(count, {"int"}, "checkpoints.count")
-    if count < 1:
-        raise ValueError(f"checkpoints.count must be at least 1, not {count}")
+    if not 1 <= count <= MOST_CHECKPOINTS:
+        raise ValueError(f"checkpoints.count must lie between 1 and {MOST_CHECKPOINTS:,}, not {count}")
     if spacing not in ("log", "linear"):
         raise ValueError(f"checkpoints.spacing must be 'log' or 'linear', not {spacing!r}")
     steps = np.geomspace(1, max(last, 1), count) if spacing == "log" else np.linspace(0, last, count + 1)

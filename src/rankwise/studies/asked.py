@@ -35,9 +35,9 @@ def read_asked(
     drawn = tuple(read_figure(given, f"figures[{i}]", scope) for i, given in enumerate(figures))
     names: dict[str, int] = {}
     for i, figure in enumerate(drawn):
-        if figure.name in names:
-            raise ValueError(f"figures[{i}].name: figures[{names[figure.name]}] is called {figure.name!r} already")
-        names[figure.name] = i
+        # Names of files, which some systems tell apart by letters alone, not by their case.
+        if (other := names.setdefault(figure.name.casefold(), i)) != i:
+            raise ValueError(f"figures[{i}].name: figures[{other}] is called {drawn[other].name!r} already")
     return Asked(
         drawn,
         tuple(read_table(given, f"tables[{i}]", scope) for i, given in enumerate(tables)),

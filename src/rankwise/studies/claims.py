@@ -11,7 +11,7 @@ from rankwise.spec.reading import check_kind, refuse_unknown, section, table
 from rankwise.studies.records import FAILED
 from rankwise.studies.scope import Scope
 from rankwise.studies.values import KEYS as VALUE_KEYS
-from rankwise.studies.values import Value, read_value
+from rankwise.studies.values import Value, read_number, read_value
 
 if TYPE_CHECKING:
     from rankwise.studies.folder import Folder
@@ -65,10 +65,12 @@ def read_claim(given: Mapping[str, Any], path: str, scope: Scope) -> Claim:
         ValueError: naming the key's path.
     """
     refuse_unknown(given, KEYS, f"{path}.")
-    for key, kinds in {"text": "str", "source": "str", "quick": "bool", "published": "float", "factor": "float",
-                       "tolerance": "float"}.items():  # fmt: skip
+    for key, kind in {"text": "str", "source": "str", "quick": "bool"}.items():
         if key in given:
-            check_kind(given[key], {kinds}, f"{path}.{key}")
+            check_kind(given[key], {kind}, f"{path}.{key}")
+    for key in ("published", "factor", "tolerance"):
+        if key in given:
+            read_number(given[key], f"{path}.{key}")
     origin, relation = given.get("origin", "paper"), given.get("relation", "=")
     for key, value, known in (("origin", origin, ORIGINS), ("relation", relation, RELATIONS)):
         if value not in known:
@@ -91,9 +93,10 @@ def read_claim(given: Mapping[str, Any], path: str, scope: Scope) -> Claim:
 def _within(given: Any, path: str) -> tuple[float, float]:
     if not isinstance(given, list) or len(given) != 2 or not all(type(end) in (int, float) for end in given):
         raise ValueError(f"{path} must be two numbers, not {given!r}")
-    if not given[0] <= given[1]:
+    low, high = (read_number(end, path) for end in given)
+    if low > high:
         raise ValueError(f"{path}: {given[0]} is above {given[1]}")
-    return float(given[0]), float(given[1])
+    return low, high
 
 
 def _check_slack(given: Mapping[str, Any], path: str, relation: str, published: float | None) -> None:

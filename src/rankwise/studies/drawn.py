@@ -10,6 +10,7 @@ import numpy as np
 
 from rankwise.studies.figures import Figure, Published, Row
 from rankwise.studies.folder import Entry, Folder
+from rankwise.studies.records import FAILED
 from rankwise.studies.scope import key
 from rankwise.studies.shared import called, color_of, groups, is_number, spelled
 from rankwise.studies.trajectories import trajectories
@@ -24,13 +25,17 @@ APART = 0.12
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A figure to be drawn: panels in rows of `across` (None leaves a place empty), and what to say below them."""
+    """A figure to be drawn: panels in rows of `across` (None leaves a place empty), and what to say below them.
+
+    cases: of how many cases of the study it is, on record or not.
+    """
 
     name: str
     title: str
     caption: str
     panels: tuple[Panel | Chart | None, ...]
     across: int
+    cases: int
 
     @property
     def has_content(self) -> bool:
@@ -57,7 +62,8 @@ def draw_figure(figure: Figure, folder: Folder) -> Sheet:
         panels += [*row, *[None] * (-len(row) % across)]
     while panels and panels[-1] is None:
         panels.pop()
-    return Sheet(figure.name, figure.title, _caption(figure, folder), tuple(panels), across)
+    cases = len(folder.select(figure.grid, figure.where))
+    return Sheet(figure.name, figure.title, _caption(figure, folder), tuple(panels), across, cases)
 
 
 def _across(count: int, rows: int) -> int:
@@ -238,6 +244,8 @@ def _caption(figure: Figure, folder: Folder) -> str:
         words.append(f"Open markers: {', '.join(labels)}.")
     if len(done) < len(entries):
         words.append(f"Only {len(done)} of its {len(entries)} cases are on record.")
+    if failed := sum(folder.rows[entry.address]["result"] == FAILED for entry in done):
+        words.append(f"{failed} of its {len(entries)} cases failed.")
     return " ".join(words)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from rankwise.studies.limited import hard_limit
 from rankwise.studies.plan import Batch
 from rankwise.studies.tasks import TASKS
 
@@ -17,9 +19,9 @@ SIZE, SECONDS = 100, 0.1
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds: the most that the cases take whose steps are counted beforehand. unknown: how many others there are.
+    """seconds: the most that the cases take whose steps are counted beforehand, or that have a limit.
 
-    bytes: the most that a batch needs in memory.
+    unknown: how many others there are. bytes: the most that a batch needs in memory.
     """
 
     seconds: float
@@ -28,18 +30,20 @@ class Estimate:
 
 
 def estimate(waiting: Sequence[Batch]) -> Estimate:
-    """The cost of batches, if every run takes all its steps and arithmetic runs at the rate of matrix products."""
-    seconds, unknown, largest, rate = 0.0, 0, 0, None
+    """The cost of batches, if every run takes all its steps and arithmetic runs at the rate of matrix products.
+
+    A case with a limit takes no longer than that, beside the start of its process.
+    """
+    seconds, unknown, largest, rate = 0.0, 0, 0, cache(products_per_second)
     for batch in waiting:
         task = TASKS[batch.task]
         largest = max(largest, len(batch.cases) * task.size(batch.settings[0]))
-        for settings in batch.settings:
-            operations = task.operations(settings)
-            if operations is None:
-                unknown += 1
-            else:
-                rate = rate or products_per_second()
-                seconds += operations / rate
+        for case in batch.cases:
+            operations = task.operations(case.of_task)
+            bounds = [] if operations is None else [operations / rate()]
+            bounds += [] if case.limit is None else [hard_limit(case.limit)]
+            unknown += not bounds
+            seconds += min(bounds, default=0.0)
     return Estimate(seconds, unknown, largest)
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rankwise.registry import nearest
-from rankwise.spec.reading import check_kind, refuse_unknown, section, table
+from rankwise.spec.reading import check_kind, refuse_unknown, section, table, words
 from rankwise.studies.scope import Scope
+from rankwise.studies.shared import is_number
 from rankwise.studies.values import KEYS as VALUE_KEYS
-from rankwise.studies.values import VECTORS, Value, read_value
+from rankwise.studies.values import VECTORS, Value, read_label, read_number, read_value
 
 COMMON = (
     "name", "title", "caption", "kind", "x", "x_label", "x_factor", "panels", "where", "grid", "log", "statistic",
@@ -113,12 +114,13 @@ def read_figure(given: Mapping[str, Any], path: str, scope: Scope) -> Figure:
         ValueError: naming the key's path.
     """
     kind = section(given, "kind", f"{path}.")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path}.kind: unknown {kind!r}{nearest(str(kind), KINDS)}")
     refuse_unknown(given, KINDS[kind], f"{path}.")
     for key in ("title", "caption", "x_label", "y_label", "value_label"):
         check_kind(given.get(key, ""), {"str"}, f"{path}.{key}")
-    check_kind(given.get("x_factor", 1.0), {"float"}, f"{path}.x_factor")
+    if read_number(given.get("x_factor", 1.0), f"{path}.x_factor") <= 0:
+        raise ValueError(f"{path}.x_factor must be positive, not {given['x_factor']}")
     if given.get("log", "") not in LOGS:
         raise ValueError(f"{path}.log must be {', '.join(map(repr, LOGS))}, not {given['log']!r}")
     name = given.get("name", path.replace("[", "_").replace("]", "").replace("figures", "figure"))
@@ -146,11 +148,11 @@ def read_figure(given: Mapping[str, Any], path: str, scope: Scope) -> Figure:
         made,
         references=tuple(_reference(*each, rows, scope) for each in _tables(given, "references", path)),
         marks=tuple(
-            _mark(one, place, key == "vertical", rows, scope, grid)
+            _mark(one, place, key == "vertical", made, scope)
             for key in ("horizontal", "vertical")
             for one, place in _tables(given, key, path)
         ),
-        published=tuple(_published(*each, rows, scope, grid) for each in _tables(given, "published", path)),
+        published=tuple(_published(*each, made, scope) for each in _tables(given, "published", path)),
     )
 
 
@@ -168,15 +170,18 @@ def _rows(given: Mapping[str, Any], path: str, scope: Scope, grid: str, kind: st
     if not listed:
         raise ValueError(f"{path}.y is empty, so there is nothing to draw")
     labels = given.get("y_labels", [given["y_label"]] if "y_label" in given else [])
-    if not isinstance(labels, list) or (labels and len(labels) != len(listed)):
+    if labels and len(words(labels, f"{path}.y_labels")) != len(listed):
         raise ValueError(f"{path}: there are {len(listed)} values y and {len(labels)} labels")
     rows = []
     for i, one in enumerate(listed):
         place = f"{path}.y[{i}]" if several else f"{path}.y"
         own = one if isinstance(one, Mapping) else {"value": one}
         refuse_unknown(own, (*VALUE_KEYS, "label"), f"{place}.")
+        if own is not one:
+            scope.number(one, place, grid)
         value = read_value({**shared, **own}, place.removesuffix(".y"), scope)
-        rows.append(Row(value, labels[i] if labels else own.get("label", _curve_words(value, kind))))
+        label = read_label(own, place, _curve_words(value, kind))
+        rows.append(Row(value, labels[i] if labels else label))
     return tuple(rows)
 
 
@@ -205,6 +210,8 @@ def _ends(given: Mapping[str, Any], key: str, path: str) -> tuple[float, float] 
     ends = given[key]
     if not isinstance(ends, list) or len(ends) != 2 or not all(type(end) in (int, float) for end in ends):
         raise ValueError(f"{path}.{key} must be two numbers, not {ends!r}")
+    for end in ends:
+        read_number(end, f"{path}.{key}")
     if not ends[0] < ends[1]:
         raise ValueError(f"{path}.{key}: {ends[0]} is not below {ends[1]}")
     if ends[0] <= 0 and (key[0] in given.get("log", "") or (key == "limits" and given.get("log"))):
@@ -238,25 +245,36 @@ def _reference(given: dict[str, Any], path: str, rows: tuple[Row, ...], scope: S
     return Reference(label, {i: read_value(given, path, scope, like=rows[i].value) for i in chosen})
 
 
-def _mark(given: dict[str, Any], path: str, upright: bool, rows: tuple[Row, ...], scope: Scope, grid: str) -> Mark:
+def _mark(given: dict[str, Any], path: str, upright: bool, figure: Figure, scope: Scope) -> Mark:
     letter = "x" if upright else "y"
     refuse_unknown(given, (letter, "label", "where", "row"), f"{path}.")
-    at = section(given, letter, f"{path}.")
-    check_kind(at, {"float"}, f"{path}.{letter}")
-    check_kind(given.get("label", ""), {"str"}, f"{path}.label")
-    where = scope.where(given.get("where", {}), f"{path}.where", grid)
-    return Mark(given.get("label", ""), float(at), upright, where, _row(given, path, rows, None if upright else 0))
+    at = _on_axis(section(given, letter, f"{path}."), f"{path}.{letter}", letter in figure.log)
+    where = scope.where(given.get("where", {}), f"{path}.where", figure.grid)
+    row = _row(given, path, figure.rows, None if upright else 0)
+    return Mark(read_label(given, path, ""), at, upright, where, row)
 
 
-def _published(given: dict[str, Any], path: str, rows: tuple[Row, ...], scope: Scope, grid: str) -> Published:
+def _on_axis(given: Any, path: str, log: bool) -> float:
+    """A number that has a place on an axis."""
+    number = read_number(given, path)
+    if log and number <= 0:
+        raise ValueError(f"{path} must be positive on a logarithmic scale, not {given}")
+    return number
+
+
+def _published(given: dict[str, Any], path: str, figure: Figure, scope: Scope) -> Published:
     refuse_unknown(given, ("label", "where", "x", "y", "row"), f"{path}.")
-    label = given.get("label", "published")
-    check_kind(label, {"str"}, f"{path}.label")
+    label = read_label(given, path, "published")
     x, y = section(given, "x", f"{path}."), section(given, "y", f"{path}.")
     for letter, values in (("x", x), ("y", y)):
         if not isinstance(values, list) or not values:
             raise ValueError(f"{path}.{letter} must be a list of numbers, not {values!r}")
     if len(x) != len(y) or any(type(one) not in (int, float) for one in y):
         raise ValueError(f"{path}: x and y must be lists of as many numbers")
-    where = scope.where(given.get("where", {}), f"{path}.where", grid)
-    return Published(label, tuple(x), tuple(map(float, y)), where, _row(given, path, rows, 0) or 0)
+    axis = scope.axes.get(figure.x) if figure.kind == "lines" else None
+    words_on_x = axis is not None and not all(map(is_number, axis.values))
+    for letter, values in (("x", [] if words_on_x else x), ("y", y)):
+        for one in values:
+            _on_axis(one, f"{path}.{letter}", letter in figure.log)
+    where = scope.where(given.get("where", {}), f"{path}.where", figure.grid)
+    return Published(label, tuple(x), tuple(map(float, y)), where, _row(given, path, figure.rows, 0) or 0)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from rankwise.spec.reading import table, words
+from rankwise.studies.axes import Axis, read_axis
+from rankwise.studies.index import INDEX, read_cases, read_index
 from rankwise.studies.records import FAILED, SHORT, Records, Row
-from rankwise.studies.running import read_index
 from rankwise.studies.scope import SEED, Scope, key
-from rankwise.studies.study import Axis, read_axis
 from rankwise.studies.values import Value
 
 
@@ -48,23 +46,27 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.index = read_index(path)
-        self.given = table(self.index["study"], "study")
-        self.axes: dict[str, Axis] = {
-            name: read_axis(name, value) for name, value in table(self.given.get("axes", {}), "axes").items()
-        }
+        with self.blamed():
+            self.given = table(self.index["study"], "study")
+            self.axes: dict[str, Axis] = {
+                name: read_axis(name, value) for name, value in table(self.given.get("axes", {}), "axes").items()
+            }
         self.entries = self._entries()
         self.records = Records(path / "records")
         self._curves: dict[str, Row] = {}
         self._expected: set[str] = set()
 
-    def _entries(self) -> list[Entry]:
-        place = self.path / "cases.parquet"
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Name the file of the study in what is said to be wrong with it: of several folders one is meant."""
         try:
-            rows = pq.read_table(place).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{place} is missing or broken: run the study again, which writes it anew") from error
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.path / INDEX}: {error}") from error
+
+    def _entries(self) -> list[Entry]:
         made = []
-        for row in rows:
+        for row in read_cases(self.path):
             address, grid = row.pop("address"), row.pop("grid")
             made.append(Entry(address, grid, {name: value for name, value in row.items() if value is not None}))
         return made

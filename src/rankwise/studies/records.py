@@ -84,6 +84,7 @@ class Records:
 
         Raises:
             ValueError: naming the file, if it is no record.
+            OSError: if the folder or a file in it may not be read.
         """
         wanted = None if addresses is None else set(addresses)
         found: dict[str, Row] = {}
@@ -94,7 +95,9 @@ class Records:
         return found
 
     def _all(self, wanted: set[str] | None, columns: list[str] | None) -> Iterator[Row]:
-        files = sorted(self.folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        # `Path.glob` would find nothing in a folder that may not be read.
+        files = [path for path in self.folder.iterdir() if path.suffix == ".parquet"] if self.folder.exists() else []
+        files.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
         for path in files:
             try:
                 stamp = path.stat()
@@ -105,6 +108,8 @@ class Records:
                     continue
                 with pq.ParquetFile(path) as file:
                     read = file.read_row_groups(groups, columns=columns, use_threads=False)
+            except PermissionError as error:
+                raise PermissionError(f"{path} cannot be read: permission denied") from error
             except (pa.ArrowException, OSError) as error:
                 fault = f"{path} cannot be read ({type(error).__name__}): delete it to run its cases again"
                 raise ValueError(fault) from error
@@ -116,7 +121,9 @@ def _addresses(path: Path, *_: int) -> tuple[str, ...]:
     """The addresses in a file that has not changed since it was last asked."""
     with pq.ParquetFile(path) as file:
         if (file.schema_arrow.metadata or {}).get(b"rankwise") != str(FORMAT).encode():
-            raise ValueError(f"{path} is no record of this version of rankwise: take another folder")
+            raise ValueError(
+                f"{path} is no record of this version of rankwise: move it elsewhere, or take another folder"
+            )
         return tuple(file.read(columns=["address"], use_threads=False)["address"].to_pylist())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -11,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from rankwise.checkpoint import RefusedCheckpoint
 from rankwise.studies.cases import Case
+from rankwise.studies.index import read_cases, read_index, write_index
 from rankwise.studies.limited import run_limited
 from rankwise.studies.plan import Batch, batches
 from rankwise.studies.records import FAILED, SHORT, Records, Row, failure, row
@@ -145,52 +143,4 @@ def _standing(addresses: set[str], folder: Path) -> Standing:
 def stored_standing(folder: Path) -> Standing:
     """How many of the cases of a folder's own index are on record."""
     read_index(folder)
-    addresses = set(pq.read_table(folder / "cases.parquet", columns=["address"])["address"].to_pylist())
-    return _standing(addresses, folder)
-
-
-def write_index(study: Study, cases: Sequence[Case], folder: Path) -> None:
-    """Write `study.json` and `cases.parquet`: what belongs to the study, so that its folder explains itself.
-
-    Raises:
-        ValueError: if the folder holds another study.
-    """
-    place = folder / "study.json"
-    if place.exists() and (other := read_index(folder)["name"]) != study.name:
-        raise ValueError(f"{folder} holds the study {other!r}, not {study.name!r}: take another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    axes = list(dict.fromkeys(name for case in cases for name in case.labels))
-    columns: dict[str, Any] = {"address": [case.address for case in cases], "grid": [case.grid for case in cases]}
-    for name in axes:
-        columns[name] = _column([case.labels.get(name) for case in cases])
-    draft = folder / ".cases.parquet"
-    pq.write_table(pa.table(columns), draft)
-    draft.replace(folder / "cases.parquet")
-    place_of = str(study.folder.resolve())
-    described = {"name": study.name, "folder": place_of, "study": study.given, "options": study.options}
-    draft = folder / ".study.json"
-    draft.write_text(json.dumps(described, indent=1), encoding="utf-8")
-    draft.replace(place)
-
-
-def read_index(folder: Path) -> dict[str, Any]:
-    """What `write_index` wrote: name, folder, study.
-
-    Raises:
-        ValueError: if the folder holds no study.
-    """
-    try:
-        found = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        if {"name", "folder", "study"} <= found.keys():
-            return found
-    except (OSError, ValueError, AttributeError):
-        pass
-    raise ValueError(f"{folder} holds no study: its study.json is missing or broken")
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """Numbers as numbers, anything mixed as text."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values])
+    return _standing({row["address"] for row in read_cases(folder)}, folder)

@@ -15,7 +15,8 @@ from rankwise.studies.tasks.measuring import FINAL, RANK_ERROR
 from rankwise.studies.tasks.recover import OF_RECOVER
 
 if TYPE_CHECKING:
-    from rankwise.studies.study import Axis, Grid
+    from rankwise.studies.axes import Axis
+    from rankwise.studies.study import Grid
 
 SEED = "seed"
 # Numbers of a row that are columns of their own.
@@ -39,14 +40,14 @@ class Scope:
         """The grid of that name, the first one if None."""
         if name is None:
             return next(iter(self.grids))
-        if name not in self.grids:
+        if not isinstance(name, str) or name not in self.grids:
             raise ValueError(f"{path}: there is no grid {name!r}{nearest(str(name), self.grids)}")
         return name
 
     def axis(self, name: Any, path: str, grid: str) -> str:
         """An axis that the grid has."""
         known = {*self.axes, SEED}
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise ValueError(f"{path}: there is no axis {name!r}{nearest(str(name), known)}")
         if self.called is not None and name not in self.grids[grid]:
             raise ValueError(f"{path}: grid {grid!r} has no axis {name!r}{nearest(name, self.grids[grid])}")
@@ -70,6 +71,8 @@ class Scope:
             place = f"{path}.{name}"
             self.axis(name, place, grid)
             listed = values if isinstance(values, list | tuple) else [values]
+            if not listed:
+                raise ValueError(f"{place} is empty, so no case has it")
             made[name] = tuple(key(value) for value in listed)
             for value, one in zip(listed, made[name], strict=True):
                 known = None if self.called is None else self.called.get(name)

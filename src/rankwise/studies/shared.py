@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RAMP = ((0x8A, 0x3F, 0xD1), (0xD8, 0x4A, 0x6E), (0xDE, 0x8F, 0x1F))
 # From so many curves on, numbers are told by their order on the ramp, not by colors of their own.
 MANY = 6
+# So many colors of their own there are: with more values all are on the ramp, so that no two look alike.
+DISTINCT = 7
 
 
 def groups(axis: str, entries: Sequence[Entry], folder: Folder) -> list[tuple[Any, list[Entry]]]:
@@ -51,7 +53,7 @@ def shade(k: int, many: int) -> str:
 def color_of(values: Sequence[Any], k: int) -> str:
     """The color of the k-th value of an axis, "" if colors by position are enough."""
     numbers = all(is_number(value) for value in values)
-    return shade(k, len(values)) if numbers and len(values) >= MANY else ""
+    return shade(k, len(values)) if len(values) >= (MANY if numbers else DISTINCT + 1) else ""
 
 
 def is_number(value: Any) -> bool:

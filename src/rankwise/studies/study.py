@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rankwise.registry import nearest
 from rankwise.spec import concrete, read_toml
-from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
+from rankwise.spec.reading import check_kind, known, refuse_unknown, table, words
 from rankwise.studies.asked import read_asked
+from rankwise.studies.axes import Axis, read_axis, refuse_empty, refuse_twice, seeds_axis, taken_of
 from rankwise.studies.cases import OF_CASE, Case, address, check_limit
 from rankwise.studies.overlay import Settings, overlay, put
 from rankwise.studies.scope import SEED, scope_of
-from rankwise.studies.scope import key as key_of
 from rankwise.studies.tasks import TASKS, Task
 
 KEYS = (
@@ -25,16 +26,6 @@ KEYS = (
 )  # fmt: skip
 # The members of a batch unless the study says otherwise.
 BATCH = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """A named axis: its values as they are called, and what each changes in a case, by dotted key."""
-
-    name: str
-    label: str
-    values: tuple[Any, ...]
-    changes: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,27 +166,32 @@ def build_study(
 ) -> Study:
     """The study that nested names and numbers describe; file names in it are relative to `folder`."""
     refuse_unknown(given, KEYS, "")
+    if quick and "quick" not in given:
+        raise ValueError("there is no quick version: the study has no table `quick`")
+    small = table(given.get("quick", {}), "quick")
+    refuse_unknown(small, KEYS[3:-1], "quick.")
     made = {key: value for key, value in given.items() if key != "quick"}
     if quick:
-        small = table(section(given, "quick", ""), "quick")
-        refuse_unknown(small, KEYS[3:-1], "quick.")
         made = overlay(made, small)
-        made["claims"] = [one for one in made.get("claims", []) if one.get("quick", True)]
+        made["claims"] = [one for one in _list(made, "claims") if one.get("quick", True)]
     for key, value in (changes or {}).items():
         made = put(made, key, value)
+    refuse_unknown(made, KEYS[:-1], "")
+    _refuse_dates(made, "")
     for key in ("title", "about", "source"):
         check_kind(made.get(key, ""), {"str"}, key)
     check_kind(made.get("batch", BATCH), {"int"}, "batch")
     if made.get("batch", BATCH) < 1:
         raise ValueError(f"batch must be at least 1, not {made['batch']}")
     axes = _axes(made)
+    versions = (axes, _axes(given), _axes(overlay(given, small)))
     places = _places(table(made.get("data", {}), "data"), data or {})
     study = Study(
         name,
         title=made.get("title", name),
         about=made.get("about", ""),
         source=made.get("source", ""),
-        grids=tuple(_grids(made, axes, places)),
+        grids=tuple(_grids(made, axes, places, versions)),
         axes=axes,
         figures=_list(made, "figures"),
         tables=_list(made, "tables"),
@@ -206,8 +202,8 @@ def build_study(
         options={"quick": quick, "data": dict(data or {}), "changes": dict(changes or {})},
     )
     # A smaller or changed version may lack values that its figures name: they show what is there.
-    versions = () if quick or changes else (axes, _axes(overlay(given, table(given.get("quick", {}), "quick"))))
-    read_asked(study.figures, study.tables, study.claims, scope_of(study.grids, axes, versions))
+    may_lack = quick or changes
+    read_asked(study.figures, study.tables, study.claims, scope_of(study.grids, axes, () if may_lack else versions))
     return study
 
 
@@ -224,57 +220,24 @@ def _list(made: Mapping[str, Any], key: str) -> tuple[Settings, ...]:
 
 def _places(asked: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str | None]:
     """The file of every named data set, None where it was not given."""
-    refuse_unknown(data, asked, "data ")
+    for name in data:
+        if name not in asked:
+            raise ValueError(f"data: there is no {name!r}{nearest(name, asked) if asked else ' nor any other'}")
     for name, about in asked.items():
         check_kind(about, {"str"}, f"data.{name}")
     return {name: str(Path(data[name]).resolve()) if name in data else None for name in asked}
 
 
-def read_axis(name: str, given: Any) -> Axis:
-    """An axis: `key` (or `keys`) and `values`, or `choices`: a table of changes for each name; `only` some of them."""
-    path, given = f"axes.{name}", table(given, f"axes.{name}")
-    refuse_unknown(given, ("label", "key", "keys", "values", "choices", "only"), f"{path}.")
-    label = given.get("label", name.replace("_", " "))
-    if name == SEED:
-        raise ValueError(f"{path}: seeds have a key of their own: seeds = 3, or a list")
-    if "choices" in given:
-        if extra := [key for key in ("key", "keys", "values") if key in given]:
-            raise ValueError(f"{path} has choices, so {extra[0]} has no place in it")
-        choices = table(given["choices"], f"{path}.choices")
-        for i, one in enumerate(only := words(given.get("only", list(choices)), f"{path}.only")):
-            if one not in choices:
-                raise ValueError(f"{path}.only[{i}]: there is no choice {one!r}{nearest(one, choices)}")
-        choices = {one: choices[one] for one in only}
-        _refuse_empty(choices, f"{path}.choices")
-        return Axis(name, label, tuple(choices), tuple(table(one, f"{path}.choices") for one in choices.values()))
-    if "only" in given:
-        raise ValueError(f"{path}.only is a choice among choices; here values says it")
-    values = section(given, "values", f"{path}.")
-    if not isinstance(values, list):
-        raise ValueError(f"{path}.values must be a list, not {values!r}")
-    _refuse_empty(values, f"{path}.values")
-    keys = words(given["keys"], f"{path}.keys") if "keys" in given else [section(given, "key", f"{path}.")]
-    for key in keys:
-        check_kind(key, {"str"}, f"{path}.key")
-    return Axis(name, label, tuple(_called(v) for v in values), tuple(dict.fromkeys(keys, v) for v in values))
-
-
-def _called(value: Any) -> Any:
-    """How a value is called: itself if it is a number or word, else its name or its text."""
-    if isinstance(value, Mapping):
-        return str(value.get("name", dict(value)))
-    return str(value) if isinstance(value, list) else value
-
-
-def _refuse_empty(values: Sequence[Any] | Mapping[str, Any], path: str) -> None:
-    if not values:
-        raise ValueError(f"{path} is empty, so there is nothing to run")
-
-
-def _grids(made: Mapping[str, Any], axes: dict[str, Axis], places: dict[str, str | None]) -> Iterator[Grid]:
+def _grids(
+    made: Mapping[str, Any],
+    axes: dict[str, Axis],
+    places: dict[str, str | None],
+    versions: Sequence[Mapping[str, Axis]],
+) -> Iterator[Grid]:
+    """The grids. versions: the axes as they are and of the whole file, whose values a condition may name."""
     common = table(made.get("case", {}), "case")
     listed = table(made.get("grid", {"all": {}}), "grid")
-    _refuse_empty(listed, "grid")
+    refuse_empty(listed, "grid")
     for name, given in listed.items():
         path, given = f"grid.{name}", table(given, f"grid.{name}")
         refuse_unknown(given, ("case", "axes", "seeds", "where"), f"{path}.")
@@ -290,34 +253,24 @@ def _grids(made: Mapping[str, Any], axes: dict[str, Axis], places: dict[str, str
         for one in chosen:
             if one not in axes:
                 raise ValueError(f"{path}.axes: there is no axis {one!r}{nearest(one, axes)}")
+        refuse_twice(chosen, f"{path}.axes")
         where = table(given.get("where", {}), f"{path}.where")
         refuse_unknown(where, chosen, f"{path}.where.")
         seeds = given.get("seeds", made.get("seeds"))
-        last = () if seeds is None else (_seeds(seeds, "seeds" if "seeds" not in given else f"{path}.seeds"),)
-        taken = tuple(_taken(axes[one], where.get(one), f"{path}.where.{one}") for one in chosen)
+        last = () if seeds is None else (seeds_axis(seeds, "seeds" if "seeds" not in given else f"{path}.seeds"),)
+        taken = tuple(taken_of(axes[one], where.get(one), f"{path}.where.{one}", versions) for one in chosen)
         for key in [change["task"] for axis in taken for change in axis.changes if "task" in change]:
             known(key, TASKS, f"{path}: task")
         yield Grid(name, settings, (*taken, *last), lacks[0] if lacks else "")
 
 
-def _taken(axis: Axis, wanted: Any, path: str) -> Axis:
-    """The axis with those of its values that a grid takes, all without `wanted`; what is not there is left out."""
-    if wanted is None:
-        return axis
-    if not isinstance(wanted, list) or not wanted:
-        raise ValueError(f"{path} must be a list of values of that axis, not {wanted!r}")
-    kept = [i for i, value in enumerate(axis.values) if key_of(value) in map(key_of, wanted)]
-    _refuse_empty(kept, path)
-    return Axis(axis.name, axis.label, tuple(axis.values[i] for i in kept), tuple(axis.changes[i] for i in kept))
-
-
-def _seeds(given: Any, path: str) -> Axis:
-    """So many seeds from 0 on, or those of a list."""
-    seeds = range(given) if isinstance(given, int) and not isinstance(given, bool) else given
-    if not isinstance(seeds, range | list) or any(type(seed) is not int or seed < 0 for seed in seeds):
-        raise ValueError(f"{path} must be a number of seeds or a list of them, not {given!r}")
-    _refuse_empty(seeds, path)
-    return Axis(SEED, SEED, tuple(seeds), ({},) * len(seeds))
+def _refuse_dates(value: Any, path: str) -> None:
+    """Refuse what TOML knows and records do not."""
+    if isinstance(value, Mapping | list):
+        for key, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            _refuse_dates(one, f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}".lstrip("."))
+    elif isinstance(value, date | time):
+        raise ValueError(f"{path}: dates and times have no place in a study, not even {value}")
 
 
 def _mentions(value: Any, text: str) -> bool:

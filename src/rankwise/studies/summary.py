@@ -30,7 +30,8 @@ def summarize(folder: Folder) -> tuple[dict[str, Any], list[Sheet]]:
     """
     given = folder.given
     figures, tables, claimed = (given.get(key, []) for key in ("figures", "tables", "claims"))
-    asked = read_asked(figures, tables, claimed, folder.scope)
+    with folder.blamed():
+        asked = read_asked(figures, tables, claimed, folder.scope)
     for claim in asked.claims:
         for value in (claim.value, claim.than):
             if value is not None:
@@ -77,6 +78,7 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
     panels = [None if panel is None else plain(asdict(panel)) for panel in sheet.panels]
     return {
         "name": sheet.name, "title": sheet.title, "caption": sheet.caption, "across": sheet.across, "panels": panels,
+        "cases": sheet.cases,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from rankwise.spec.reading import check_kind, refuse_unknown, section
 from rankwise.studies.scope import Scope, key
 from rankwise.studies.shared import spelled
 from rankwise.studies.values import KEYS as VALUE_KEYS
-from rankwise.studies.values import Value, read_value
+from rankwise.studies.values import Value, read_label, read_value
 
 if TYPE_CHECKING:
     from rankwise.studies.folder import Folder
@@ -64,7 +64,7 @@ def read_table(given: Mapping[str, Any], path: str, scope: Scope) -> Table:
         own = one if isinstance(one, Mapping) else {"value": one}
         refuse_unknown(own, (*VALUE_KEYS, "label"), f"{place}.")
         values.append(read_value({**shared, **own}, place, scope))
-        labels.append(own.get("label", values[-1].words))
+        labels.append(read_label(own, place, values[-1].words))
     return Table(
         given.get("title", ""), given.get("caption", ""), rows, "", tuple(values), tuple(labels), digits
     )  # fmt: skip
@@ -86,6 +86,7 @@ def fill_table(table: Table, folder: Folder) -> dict[str, Any]:
         "title": table.title, "caption": table.caption, "corner": folder.label(table.rows),
         "value": first.words if table.columns else "", "statistic": first.statistic, "head": head,
         "rows": [spelled(row) for row in rows], "cells": cells, "digits": table.digits,
+        "counts": [value.statistic == "count" for value, _ in chosen],
     }  # fmt: skip
 
 

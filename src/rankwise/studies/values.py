@@ -140,14 +140,32 @@ def read_value(given: Mapping[str, Any], path: str, scope: Scope, like: Value | 
     )
 
 
+def read_number(given: Any, path: str) -> float:
+    """A finite number.
+
+    Raises:
+        ValueError: naming the key's path.
+    """
+    check_kind(given, {"float"}, path)
+    if not math.isfinite(given):
+        raise ValueError(f"{path} must be a finite number, not {given}")
+    return float(given)
+
+
+def read_label(given: Mapping[str, Any], path: str, default: str) -> str:
+    """What is called so in figures and tables: words under `label`."""
+    label = given.get("label", default)
+    check_kind(label, {"str"}, f"{path}.label")
+    return label
+
+
 def _at(given: Any, path: str) -> str | int | tuple[str, float]:
     if isinstance(given, Mapping):
         asked = table(given, path)
         if len(asked) != 1 or not asked.keys() <= set(CROSSINGS):
             raise ValueError(f"{path} must be {{first_above = number}} or {{first_below = number}}, not {asked}")
         ((crossing, threshold),) = asked.items()
-        check_kind(threshold, {"float"}, f"{path}.{crossing}")
-        return crossing, float(threshold)
+        return crossing, read_number(threshold, f"{path}.{crossing}")
     if type(given) is int and given >= 0:
         return given
     if given not in MOMENTS:
@@ -172,7 +190,7 @@ def _statistic(given: Mapping[str, Any], path: str, like: Value | None) -> tuple
     if statistic in SHARES:
         if level is None:
             raise ValueError(f"{path}.level is missing: the statistic {statistic} counts by it")
-        check_kind(level, {"float"}, f"{path}.level")
+        read_number(level, f"{path}.level")
     elif "level" in given:
         raise ValueError(f"{path}.level is for the statistics {' and '.join(SHARES)}")
     return statistic, level

@@ -49,6 +49,8 @@ class Solve(Task):
         """Build everything, and let solver and problem look at one another."""
         spec = build_spec(_light(settings), folder)
         given = {key: value for key, value in spec.arguments.items() if key != "key"}
+        if "heldout_loss" in given.get("track", ()) and spec.heldout is None:
+            raise ValueError("track has 'heldout_loss', which needs problem.holdout above 0")
         check(spec.problem, spec.solver, heldout=spec.heldout, truth=spec.truth, **given)
 
     def alike(self, settings: Settings) -> Hashable | None:
