@@ -213,6 +213,23 @@ def trained(d: int, dtype: Any) -> np.ndarray:
     return np.stack(made).astype(dtype)
 
 
+def changes() -> None:
+    """How much the decomposition of a step tells of that of the next, in training with the ratio penalty."""
+    print("\nratio penalty, d = 100, depth 1, Adam 1e-3: from one step to the next")
+    print("|  step | change of W | gaps of singular values below it | change of U V^T, relative |")
+    print("|------:|------------:|---------------------------------:|--------------------------:|")
+    problem = problem_of(100, 2000, np.float64)
+    solver = rw.GradientDescent(rw.Full(), rw.Optimizer("adam", RATE), penalty=Ratio(1e-3))
+    for step in (10, 100, 1000, 5000, 15000):
+        here = rw.solve(problem, solver, key=0, max_steps=step, checkpoints=1)
+        there = rw.solve(problem, solver, state=here.state, max_steps=step + 1, checkpoints=1)
+        (u, sigma, vt), (u1, _, vt1) = (np.linalg.svd(np.asarray(one.matrix)) for one in (here, there))
+        change = np.linalg.norm(np.asarray(there.matrix) - np.asarray(here.matrix), 2)
+        below = int((-np.diff(sigma) < change).sum())
+        turned = np.linalg.norm(u1 @ vt1 - u @ vt) / np.sqrt(len(sigma))
+        print(f"| {step:5d} | {change:11.1e} | {f'{below} of {len(sigma) - 1}':>32} | {turned:25.2f} |", flush=True)
+
+
 def memory(d: int, batch: int) -> float:
     """MiB that a batch at depth 3 adds to the process, at its peak."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -239,7 +256,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--part", action="append", choices=["d", "d batched", "N", "batch", "entries", "ratio", "memory"]
+        "--part", action="append", choices=["d", "d batched", "N", "batch", "entries", "ratio", "changes", "memory"]
     )
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
     parser.add_argument("--largest", type=int, default=2000, help="the largest d")
@@ -257,6 +274,8 @@ def main() -> None:
                 show(line(*one, dtype))
     if options.part is None or "ratio" in options.part:
         ratio(dtype, options.largest)
+    if options.part is None or "changes" in options.part:
+        changes()
     if options.part is None or "memory" in options.part:
         memories(options.largest)
 
