@@ -23,7 +23,8 @@ WRAP, LETTER, SAMPLE = 36, 0.055, 0.45
 BELOW, LINE = 0.4, 0.15
 # Distinguishable with any color vision (Okabe and Ito), and by their markers in print without color.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# One marker more than colors, so that their pairs repeat late.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # A line through so few points shows them; more points than the second number are drawn smaller.
 FEW, MANY = 12, 40
 # Characters of a line of a tick's name.
