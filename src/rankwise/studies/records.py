@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rankwise.source import code, versions
 from rankwise.studies.cases import Case
-from rankwise.studies.source import code, versions
 from rankwise.studies.tasks import Outcome
 
 FORMAT = 1

@@ -19,11 +19,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from rankwise.source import PACKAGES, code, stripped, versions
 from rankwise.studies.cases import Case, address
 from rankwise.studies.plan import Batch
 from rankwise.studies.records import SCHEMA, Row, failure, mapped
 from rankwise.studies.running import reason, run_batch
-from rankwise.studies.source import PACKAGES, code, stripped, versions
 from rankwise.studies.tasks import TASKS
 from rankwise.studies.trust import TOKEN, genuine, sign, token
 
