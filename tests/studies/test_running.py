@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import polars
@@ -205,3 +207,35 @@ def test_batches_hold_what_is_alike_up_to_their_size():
     assert [len(batch.cases) for batch in batches(cases, 3)] == [3, 3, 2, 1, 1, 1, 1]
     twice = batches([*cases, *cases], 64)
     assert sum(len(batch.cases) for batch in twice) == len(cases)
+
+
+COUNTED = """
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from rankwise.studies import build_study
+from rankwise.studies.plan import batches
+from rankwise.studies.running import run_batch
+from rankwise.studies.tasks import TASKS, Outcome, Task
+
+class Count(Task):
+    keys = ()
+    def seeded(self, settings, seed): return settings
+    def check(self, settings, folder): pass
+    def run(self, many, folder, progress=None):
+        import scipy.linalg
+        pools = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+        return [Outcome("done", "counted", 0.0, numbers={"threads": max(pools)})]
+
+TASKS["count"] = Count()
+(batch,) = batches(build_study({"case": {"task": "count"}}, "count").cases(), 1)
+print(run_batch(batch, Path())[0]["numbers"]["threads"])
+"""
+
+
+def test_a_blas_that_a_task_loads_first_has_one_thread_too():
+    # In a process of its own, where no test has loaded SciPy's yet.
+    many = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED], env={**many, "OPENBLAS_NUM_THREADS": "2"}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "1", done.stderr

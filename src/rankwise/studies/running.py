@@ -103,6 +103,9 @@ def run_batch(batch: Batch, folder: Path, progress: Any = None, scratch: Path | 
             outcomes = [run_limited(first, folder, lambda: progress and progress(0, 1))]
         else:
             # Products split over threads round differently, and a record must not depend on how many cores there are.
+            # Only libraries that are loaded can be limited, and SciPy has a BLAS of its own.
+            import scipy.linalg  # noqa: F401
+
             with threadpool_limits(1, user_api="blas"):
                 outcomes = task.run(batch.settings, folder, progress, **keep)
     except Exception as error:  # whatever a case raises is that case's result
