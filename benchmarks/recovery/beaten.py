@@ -47,7 +47,12 @@ def beaten(folders: Iterable[Folder]) -> list[str]:
 
 
 def main(places: Sequence[str]) -> int:
-    """Print them; 1 if there are any, 2 with one line on standard error if a folder holds no study."""
+    """Print them; 1 if there are any, 2 with one line on standard error without folders or if one holds no study."""
+    if not places:
+        print(
+            "name the folders of studies, as in `python -m benchmarks.recovery.beaten recovery peers`", file=sys.stderr
+        )
+        return 2
     try:
         found = beaten(Folder(Path(place)) for place in places)
     except ValueError as error:

@@ -143,3 +143,10 @@ def test_the_instances_are_named_on_which_the_portfolio_is_beaten(folders, capsy
 def test_a_folder_without_a_study_is_refused_in_one_line(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "holds no study" in capsys.readouterr().err
+
+
+def test_no_folder_is_no_proof_of_anything(capsys):
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("name the folders")
