@@ -25,7 +25,7 @@ from rankwise.solvers import Solver
 # Between so many parts of a run it can be interrupted and reports its progress.
 SEGMENTS = 20
 # A batch runs in groups whose states fill at most so many bytes of a core's cache.
-CACHE = 1 << 18
+CACHE = 1 << 19
 RUNNING = RESULTS.running.code
 # Elementwise updates at a CPU's full vector width (a tenth of the time of a step with Adam at 100 x 100).
 WIDE = {"xla_cpu_prefer_vector_width": 512}
@@ -130,7 +130,9 @@ def advance(
 ) -> tuple[Carry, tuple[Any, dict[str, Any]]]:
     """Run to each checkpoint in turn and measure there; stopped runs stand still."""
     two = (axes.problem, axes.solver) if axes else ()
-    step = lift(lambda p, s, x: s.step(p, x), axes, *two, 0)
+    shaped = partial(_shaped, _forms_of_one(carry.state, axes))
+    step = lift(lambda p, s, x: _vectors(s.step(p, shaped(x))), axes, *two, 0)
+    pack, unpack = lift(_vectors, axes, 0), lift(shaped, axes, 0)
     outcome = lift(lambda p, s, x: s.outcome(p, x), axes, *two, 0)
     measure = lift(partial(_measure, track), axes, *two, axes.data if axes else None, 0)
     freeze = _all if axes is None else lift(_choose, axes, 0, 0, 0)
@@ -138,7 +140,7 @@ def advance(
 
     def block(carry: Carry, until: Any) -> Carry:
         stop = jnp.minimum(until, (carry.now // every + 1) * every)
-        state = lax.fori_loop(carry.now, stop, lambda _, x: step(problem, solver, x), carry.state)
+        state = unpack(lax.fori_loop(carry.now, stop, lambda _, x: step(problem, solver, x), pack(carry.state)))
         running = carry.code == RUNNING
         state = freeze(running, state, carry.state)
         steps = jnp.where(running, stop, carry.steps)
@@ -167,6 +169,22 @@ def judge(problem: Problem, solver: Solver, state: Any, axes: Axes | None) -> An
 def matrices(solver: Solver, state: Any, axes: Axes | None) -> Any:
     """The matrix of a state, or of a batch."""
     return lift(lambda s, x: s.matrix(x), axes, axes.solver if axes else None, 0)(solver, state)
+
+
+def _forms_of_one(state: Any, axes: Axes | None) -> Any:
+    """Shape and type of every array in the state of one run."""
+    lead = 0 if axes is None else 1
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[lead:], leaf.dtype), state)
+
+
+def _vectors(state: Any) -> Any:
+    """A state as vectors, which is how steps hand it on: updates of vectors are quicker on a CPU than those of rows."""
+    return jax.tree.map(jnp.ravel, state)
+
+
+def _shaped(forms: Any, vectors: Any) -> Any:
+    """The state that vectors are."""
+    return jax.tree.map(lambda form, vector: vector.reshape(form.shape), forms, vectors)
 
 
 def _measure(track: tuple[str, ...], problem: Problem, solver: Solver, data: Data, state: Any) -> dict[str, Any]:
@@ -305,7 +323,7 @@ def _forms(tree: Any) -> tuple[Any, ...]:
 
 def _group_size(members: Members) -> int:
     """All runs at once on an accelerator; on a CPU as many as stay in a core's cache, spread over the cores."""
-    if jax.default_backend() != "cpu":
+    if members.count == 1 or jax.default_backend() != "cpu":
         return members.count
     solver, problem = members.solvers[0], members.problems[0]
     state = jax.eval_shape(lambda: solver.init(problem, jax.random.key(0)))

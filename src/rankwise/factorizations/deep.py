@@ -8,6 +8,7 @@ from typing import Any
 
 from rankwise.factorizations.base import Array, Factorization
 from rankwise.factorizations.initializations import Gaussian, Initialization
+from rankwise.factorizations.products import product
 from rankwise.plain import positive_integer
 
 
@@ -46,4 +47,4 @@ class Deep(Factorization):
 
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The product W_N ... W_1."""
-        return reduce(lambda product, layer: layer @ product, params)
+        return reduce(lambda inner, layer: product(layer, inner), params)

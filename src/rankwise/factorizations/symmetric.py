@@ -7,6 +7,7 @@ from typing import Any
 
 from rankwise.factorizations.base import Array, Factorization
 from rankwise.factorizations.initializations import Gaussian, Initialization
+from rankwise.factorizations.products import product
 from rankwise.plain import positive_integer
 
 
@@ -47,4 +48,4 @@ class Symmetric(Factorization):
 
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """Z Z^T."""
-        return params[0] @ params[0].T
+        return product(params[0], params[0].T)

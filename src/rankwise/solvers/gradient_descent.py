@@ -17,7 +17,7 @@ from rankwise.solvers.base import Array, Solver
 
 
 class Descent(NamedTuple):
-    """The state of gradient descent: the parameters and the optimizer's own state."""
+    """The state of gradient descent: the parameters, and the optimizer's own state, which knows them as vectors."""
 
     params: tuple[Array, ...]
     optimizer: Any
@@ -73,22 +73,26 @@ class GradientDescent(Solver):
 
     def init(self, problem: Problem, key: Any) -> Descent:
         """The factorization's start and a fresh optimizer state."""
-        params = self.factorization.init(problem.shape, key=key, dtype=problem.dtype)
-        return Descent(params, self.optimizer.transformation().init(params))
+        return self.begin(self.factorization.init(problem.shape, key=key, dtype=problem.dtype))
+
+    def begin(self, params: tuple[Array, ...]) -> Descent:
+        """The state before the first step from the given parameters."""
+        return Descent(params, self.optimizer.transformation().init(_vectors(params)))
 
     def step(self, problem: Problem, state: Descent) -> Descent:
         """One update of all parameters together."""
         import jax
         import optax
 
-        def objective(params: tuple[Array, ...]) -> Array:
-            return self.objective(problem, params)
+        def objective(vectors: tuple[Array, ...]) -> Array:
+            return self.objective(problem, _shaped(vectors, state.params))
 
-        value, grads = jax.value_and_grad(objective)(state.params)
+        vectors = _vectors(state.params)
+        value, grads = jax.value_and_grad(objective)(vectors)
         updates, optimizer = self.optimizer.transformation().update(
-            grads, state.optimizer, state.params, value=value, grad=grads, value_fn=objective
+            grads, state.optimizer, vectors, value=value, grad=grads, value_fn=objective
         )
-        return Descent(optax.apply_updates(state.params, updates), optimizer)  # pyright: ignore[reportArgumentType]
+        return Descent(_shaped(optax.apply_updates(vectors, updates), state.params), optimizer)
 
     def objective(self, problem: Problem, params: tuple[Array, ...]) -> Array:
         """loss(W) + penalty(W)."""
@@ -132,3 +136,13 @@ class GradientDescent(Solver):
         grads = jax.grad(lambda params: self.objective(problem, params))(state.params)
         assert self.stationary is not None
         return sum((g**2).sum() for g in jax.tree.leaves(grads)) <= self.stationary**2
+
+
+def _vectors(params: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The parameters as vectors: short rows would leave most of a CPU's vector unit idle in elementwise updates."""
+    return tuple(layer.reshape(-1) for layer in params)
+
+
+def _shaped(vectors: Any, params: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Vectors in the shapes of the parameters."""
+    return tuple(vector.reshape(layer.shape) for vector, layer in zip(vectors, params, strict=True))

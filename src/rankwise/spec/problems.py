@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
 from rankwise.problems import MISFITS, PROBLEMS, Completion, Misfit, Problem
 from rankwise.spec.derived import COUNTS, resolved
-from rankwise.spec.reading import call, check_kind, known, named, refuse_unknown, section, table, words
+from rankwise.spec.reading import call, check_kind, known, named, parameters, refuse_unknown, section, table, words
 
 KEYS = ("name", "loss", "misfit", "holdout", "holdout_key", "center", "dtype")
 
@@ -109,7 +108,7 @@ def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, L
     truth = _truth(table(section(given, "truth", "problem."), "problem.truth"))
     if "observed" in settings:
         return _chosen(settings, name, truth, dtype), truth
-    refuse_unknown(settings, [*inspect.signature(make).parameters, "file", "observed", *COUNTS, *KEYS], "problem.")
+    refuse_unknown(settings, [*parameters(make), "file", "observed", *COUNTS, *KEYS], "problem.")
     if "count" not in settings:
         raise ValueError("problem.count, the number of observations, is missing; rho or share may stand for it")
     return call(make, {"key": 1, **settings, "truth": truth, "dtype": np.dtype(dtype)}, "problem"), truth
@@ -126,7 +125,7 @@ def _truth(given: dict[str, Any]) -> LowRank:
         if matrix.ndim != 2 or matrix.size == 0 or not np.isfinite(matrix).all():
             raise ValueError("problem.truth.matrix must be a list of rows, equally long lists of finite numbers")
         return LowRank(matrix, np.eye(matrix.shape[1]))
-    refuse_unknown(given, (*inspect.signature(low_rank).parameters, "matrix"), "problem.truth.")
+    refuse_unknown(given, (*parameters(low_rank), "matrix"), "problem.truth.")
     for key in ("shape", "rank"):
         if key not in given:
             raise ValueError(f"problem.truth.{key} is missing")
@@ -163,7 +162,7 @@ def _misfit(given: Any) -> Misfit:
     path = "problem.misfit"
     settings = named(given, path, MISFITS)
     cls = known(settings.pop("name"), MISFITS, f"{path}.name")
-    numbers = inspect.signature(cls).parameters
+    numbers = parameters(cls)
     refuse_unknown(settings, numbers, f"{path}.")
     for key in numbers:
         check_kind(section(settings, key, f"{path}."), {"float"}, f"{path}.{key}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from rankwise.registry import look_up, nearest
@@ -73,9 +74,15 @@ def refuse_unknown(given: Mapping[str, Any], allowed: Any, path: str) -> None:
             raise ValueError(f"{path}{key} is not a key{nearest(key, allowed)}")
 
 
+@cache
+def parameters(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function or class: a study reads the same few for every case."""
+    return inspect.signature(make).parameters
+
+
 def call(make: Callable[..., Any], settings: dict[str, Any], path: str, built: tuple[str, ...] = ()) -> Any:
     """make(**settings), each setting of the kind that its annotation or default says; `built` ones are objects."""
-    for key, parameter in inspect.signature(make).parameters.items():
+    for key, parameter in parameters(make).items():
         if key in settings and key not in built:
             kinds = {kind.strip() for kind in str(parameter.annotation).split("|")} - {"None"}
             if kinds == {"Any"}:  # a list (of times, say) is left to whom it is for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
 from rankwise.optimizers import OPTIMIZERS, Optimizer
 from rankwise.penalties import PENALTIES, Total
 from rankwise.solvers import SOLVERS, Solver
-from rankwise.spec.reading import call, check_kind, known, named, refuse_unknown
+from rankwise.spec.reading import call, check_kind, known, named, parameters, refuse_unknown
 
 # Settings that are themselves made from names and numbers, and where their names are looked up.
 PARTS: dict[str, Mapping[str, Any]] = {
@@ -33,10 +32,10 @@ def _from_registry(given: Any, registry: Mapping[str, Any], path: str) -> Any:
     """The registry's class of that name, its nested parts built likewise."""
     settings = named(given, path, registry)
     cls = known(settings.pop("name"), registry, f"{path}.name")
-    parameters = inspect.signature(cls).parameters
-    if needed := [name for name, one in parameters.items() if one.default is one.empty]:
+    taken = parameters(cls)
+    if needed := [name for name, one in taken.items() if one.default is one.empty]:
         raise ValueError(f"{path}: {cls.__name__} needs a {needed[0]}, which only Python can hand over, not a file")
-    refuse_unknown(settings, parameters, f"{path}.")
+    refuse_unknown(settings, taken, f"{path}.")
     for key, value in settings.items():
         here = f"{path}.{key}"
         if key == "optimizer":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rankwise.spec.reading import call, known, refuse_unknown, section, table
+from rankwise.spec.reading import call, known, parameters, refuse_unknown, section, table
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import number
 from rankwise.theory import RESULTS_PROVED
@@ -27,7 +26,7 @@ class Theory(Task):
 
     def seeded(self, settings: Settings, seed: int) -> Settings:
         """The function's argument `key` or `seed`, if it has one."""
-        taken = inspect.signature(RESULTS_PROVED[settings["finding"]]).parameters
+        taken = parameters(RESULTS_PROVED[settings["finding"]])
         own = next((name for name in ("key", "seed") if name in taken), None)
         return settings if own is None else {**settings, "arguments": {**settings.get("arguments", {}), own: seed}}
 
@@ -36,9 +35,7 @@ class Theory(Task):
         del folder
         refuse_unknown(settings, self.keys, "")
         function = known(section(settings, "finding", ""), RESULTS_PROVED, "finding")
-        refuse_unknown(
-            table(settings.get("arguments", {}), "arguments"), inspect.signature(function).parameters, "arguments."
-        )
+        refuse_unknown(table(settings.get("arguments", {}), "arguments"), parameters(function), "arguments.")
 
     def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
         """One after the other."""

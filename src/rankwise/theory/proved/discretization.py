@@ -15,7 +15,6 @@ from rankwise.loop import solve, solve_batch
 from rankwise.optimizers import Optimizer
 from rankwise.problems import Problem
 from rankwise.solvers import GradientDescent, GradientFlow
-from rankwise.solvers.gradient_descent import Descent
 from rankwise.theory.finding import Check, Curve, Finding, Panel
 
 # The trajectories are compared at so many times, evenly spaced.
@@ -192,7 +191,7 @@ def _growth(
     size = DISTURBANCE * math.sqrt(sum((np.asarray(leaf) ** 2).sum() for leaf in params))
     disturbed = tuple(np.asarray(leaf) + size * part for leaf, part in zip(params, direction, strict=True))
     solvers = [GradientDescent(factorization, Optimizer("gradient_descent", multiple / largest)) for multiple in EDGE]
-    states = [(Descent(disturbed, solver.optimizer.transformation().init(disturbed)), 0) for solver in solvers]  # pyright: ignore[reportArgumentType]
+    states = [(solver.begin(disturbed), 0) for solver in solvers]
     runs = solve_batch(problem, solvers, states=states, max_steps=STEPS, checkpoints=1)
     ends = [
         sum(

@@ -15,7 +15,6 @@ from rankwise.keys import as_generator
 from rankwise.loop import solve_batch
 from rankwise.optimizers import Optimizer
 from rankwise.solvers import GradientDescent
-from rankwise.solvers.gradient_descent import Descent
 from rankwise.theory.finding import Check, Curve, Finding, Panel
 
 # The loop of the line integral: from radius NEAR to FAR, between the directions of these angles.
@@ -154,8 +153,7 @@ def _step_errors(problem: Any, matrix: np.ndarray, depth: int, rates: Sequence[f
     """|(W' - W) / rate + P_W g| / |P_W g| for one step of gradient descent on balanced layers, per rate."""
     layers = _balanced_layers(matrix, depth, rng)
     solvers = [GradientDescent(Deep(depth), Optimizer("gradient_descent", rate)) for rate in rates]
-    begin = Descent(layers, solvers[0].optimizer.transformation().init(layers))
-    steps = solve_batch(problem, solvers, states=[(begin, 0)], max_steps=1)
+    steps = solve_batch(problem, solvers, states=[(solvers[0].begin(layers), 0)], max_steps=1)
     predicted = preconditioner(matrix, depth) @ problem.gradient(matrix).ravel()
     taken = [(step.matrix - matrix).ravel() / rate for step, rate in zip(steps, rates, strict=True)]
     return np.array([_distance(-each, predicted) for each in taken])
