@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankwise.compiled import DECOMPOSITIONS, Axes, lift, operations
+from rankwise.compiled import DECOMPOSITIONS, Axes, cores, lift, operations, threads
 
 MANY = np.random.default_rng(0).standard_normal((3, 5, 4))
 SHIFT = np.arange(4.0)
@@ -43,3 +43,15 @@ def test_no_more_than_one_matrix_is_decomposed_at_a_time(function):
 def test_products_of_a_batch_are_made_at_once():
     program = jax.make_jaxpr(lift(multiplied, BATCH, 0, None))(MANY, SHIFT)
     assert "scan" not in {step.primitive.name for step in operations(program.jaxpr)}
+
+
+def test_groups_and_threads_are_numbers_of_cores_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.setenv("RANKWISE_CORES", "5")
+    monkeypatch.setenv("RANKWISE_THREADS", "3")
+    assert (cores(), threads()) == (5, 3)
+    monkeypatch.setenv("RANKWISE_THREADS", "none")
+    with pytest.raises(ValueError, match="RANKWISE_THREADS must be a positive number, not 'none'"):
+        threads()
+    monkeypatch.delenv("RANKWISE_THREADS")
+    monkeypatch.delenv("RANKWISE_CORES")
+    assert threads() == cores() >= 1

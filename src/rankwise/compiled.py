@@ -263,7 +263,7 @@ def run(
 
         return run_group(members.part(groups[g]), checkpoints, track, tell, halt)
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(groups))) as pool:
+    with ThreadPoolExecutor(min(threads(), len(groups))) as pool:
         try:
             return [one for group in pool.map(run_one, range(len(groups))) for one in group]
         finally:
@@ -334,10 +334,21 @@ def _group_size(members: Members) -> int:
 
 def cores() -> int:
     """Over how many groups a batch is spread at least: the number of cores, or RANKWISE_CORES for another's bits."""
-    given = os.environ.get("RANKWISE_CORES", "")
+    return _told("RANKWISE_CORES")
+
+
+def threads() -> int:
+    """How many groups run at once: the number of cores, or RANKWISE_THREADS where others have their share of them."""
+    return _told("RANKWISE_THREADS")
+
+
+def _told(name: str) -> int:
+    """A number of cores from the environment, or how many this process may use."""
+    given = os.environ.get(name, "")
     if given and (not given.isdecimal() or int(given) < 1):
-        raise ValueError(f"RANKWISE_CORES must be a positive number, not {given!r}")
-    return int(given or os.cpu_count() or 1)
+        raise ValueError(f"{name} must be a positive number, not {given!r}")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return int(given or usable or 1)
 
 
 def _begin(

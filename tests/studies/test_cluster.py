@@ -24,6 +24,7 @@ from rankwise.studies import build_study, cluster, read_study, run_study, trust
 from rankwise.studies.plan import batches
 from rankwise.studies.records import CIRCUMSTANCES, Records
 from rankwise.studies.tasks import TASKS
+from rankwise.studies.worker import own_threads
 
 HERE = Path(__file__).parent
 RANKWISE = [sys.executable, "-c", "import sys, held; from rankwise.cli import main; sys.exit(main())"]
@@ -71,9 +72,9 @@ def results(folder):
 def scheduler(**settings):
     """The address of a scheduler with two workers, all in threads of this process, and the cluster."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, host="127.0.0.1", silence_logs=60,
+        processes=False, host="127.0.0.1", silence_logs=60,
         scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-        **{"protocol": "tcp://", **settings},
+        **{"n_workers": 2, "threads_per_worker": 1, "protocol": "tcp://", **settings},
     ) as made:  # fmt: skip
         yield made.scheduler_address, made
 
@@ -219,6 +220,11 @@ def test_any_scheduler_will_do(tmp_path, monkeypatch):
             run_study(held_study(), tmp_path / "other", engine=cluster.remote(address, any_version=True))
     assert done == [0, 2, 2, 2]
     assert results(tmp_path / "there") == results(tmp_path / "here") == results(tmp_path / "other")
+
+
+def test_a_batch_has_the_threads_of_its_worker():
+    with scheduler(n_workers=1, threads_per_worker=3) as (_, made), made.get_client() as client:
+        assert client.submit(own_threads).result() == 3
 
 
 def test_a_scheduler_under_tls_takes_those_with_a_certificate(tmp_path):

@@ -99,7 +99,7 @@ def work(payload: bytes, signature: str) -> tuple[bytes, str]:
         raise Refused(f"the worker on {_here()} has a rankwise that reads other batches: install the same there")
     one_xla_thread()
     try:
-        with ONE_AT_A_TIME, _spread_over(sent["cores"]):
+        with ONE_AT_A_TIME, _told("RANKWISE_CORES", sent["cores"]), _told("RANKWISE_THREADS", own_threads()):
             rows = _run(sent)
     except OSError as error:  # of a checkpoint: on the way back it would look like trouble of the network
         raise Refused(f"on {_here()}: {error}") from error
@@ -116,17 +116,29 @@ def _run(sent: dict[str, Any]) -> list[Row]:
 
 
 @contextmanager
-def _spread_over(cores: int) -> Iterator[None]:
-    """Batches are cut into groups as on a machine with so many cores."""
-    before = os.environ.get("RANKWISE_CORES")
-    os.environ["RANKWISE_CORES"] = str(cores)
+def _told(name: str, number: int) -> Iterator[None]:
+    """A variable of the environment, for the time of a batch."""
+    before = os.environ.get(name)
+    os.environ[name] = str(number)
     try:
         yield
     finally:
         if before is None:
-            del os.environ["RANKWISE_CORES"]
+            del os.environ[name]
         else:
-            os.environ["RANKWISE_CORES"] = before
+            os.environ[name] = before
+
+
+def own_threads() -> int:
+    """How many threads Dask has given this worker: others may have the other cores."""
+    from distributed import get_worker
+
+    from rankwise.compiled import threads
+
+    try:
+        return get_worker().state.nthreads
+    except ValueError:  # not called by a worker
+        return threads()
 
 
 def _rows(cases: list[Case], folder: Path, scratch: Path | None) -> Iterator[Row]:
