@@ -1,17 +1,19 @@
 """The command as a whole: its parser, `list`, `solve`, and what happens to broken pipes and Ctrl-C."""
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from importlib.metadata import version
 
 import numpy as np
 import pytest
 
-from rankwise.cli.interrupt import Interrupt, interruptible
+from rankwise.cli.interrupt import Interrupt, interruptible, leaving
 from rankwise.cli.listing import PLACES, registry
 from rankwise.data.tables import write_atomically
 
@@ -265,9 +267,41 @@ def test_ctrl_c_that_was_swallowed_is_raised_at_the_next_step(usual_signals):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_ctrl_c_in_an_import_waits_for_its_end(usual_signals, tmp_path, monkeypatch):
+    (tmp_path / "delicate.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports():
+        with interruptible():
+            assert importlib.import_module("delicate").whole
+            time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        imports()
+    assert stop.value.args == (130,)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_ctrl_c_is_raised_at_once_elsewhere(usual_signals):
     with pytest.raises(KeyboardInterrupt), interruptible():
         signal.raise_signal(signal.SIGINT)
+
+
+class Named:
+    """What a class statement tells its name, when Ctrl-C comes."""
+
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_for_which_another_error_stands_is_ctrl_c(usual_signals, shell, monkeypatch):
+    def run(*_):
+        with leaving(lambda: "this is left"):
+            type("Owner", (), {"name": Named()})
+
+    monkeypatch.setattr(sys.modules["rankwise.cli.main"], "_run", run)
+    assert shell("list") == 130
+    assert shell.err == "rankwise: interrupted; this is left\n"
 
 
 def test_another_handler_of_ctrl_c_is_left_alone(monkeypatch):

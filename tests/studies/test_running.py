@@ -134,6 +134,24 @@ def test_a_failing_case_takes_no_other_down(tmp_path, monkeypatch):
     assert run_study(study, tmp_path, retry=True).failed == 0
 
 
+def test_an_interruption_for_which_another_error_stands_is_no_result(tmp_path, monkeypatch):
+    stopped = []
+
+    def run(self, many, *_):
+        stopped.append(True)
+        raise RuntimeError("in the middle of a class statement")
+
+    def check():
+        if stopped:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(TASKS, "fragile", Fragile())
+    monkeypatch.setattr(Fragile, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(build_study({"case": {"task": "fragile"}, "seeds": 2}, "trial"), tmp_path, check=check)
+    assert not Records(tmp_path / "records").rows()
+
+
 def test_records_are_read_without_rankwise(tmp_path):
     run_study(build_study(STUDY, "trial"), tmp_path)
     frame = polars.read_parquet(tmp_path / "records" / "*.parquet")

@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from rankwise.cli import complete, listing, report, solve, study, theory
-from rankwise.cli.interrupt import Interrupt, interruptible
+from rankwise.cli.interrupt import Interrupt, interruptible, interruption
 from rankwise.registry import nearest
 
 COMMANDS = {
@@ -73,7 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_any_name()
     try:
         with interruptible() as interrupt:
-            status = _run(given, interrupt)
+            try:
+                status = _run(given, interrupt)
+            except Exception as error:
+                if stop := interruption(error):
+                    raise stop from None
+                raise
         if sys.stdout is not None:
             with complete.naming("standard output"):
                 sys.stdout.flush()

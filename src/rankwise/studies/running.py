@@ -111,6 +111,8 @@ def run_batch(batch: Batch, folder: Path, progress: Any = None, scratch: Path | 
     except Exception as error:  # whatever a case raises is that case's result
         if isinstance(error, RefusedCheckpoint) or (keep and getattr(error, "filename", "") == str(keep["keep"])):
             raise  # the disk's trouble is no case's result
+        if progress is not None:
+            progress(0, 1)  # nor is an interruption, which another error may stand for
         if len(batch.cases) > 1:
             return [one for alone in batch.alone for one in run_batch(alone, folder, progress, scratch)]
         return [failure(first, reason(error), time.perf_counter() - begun, 1, device())]
