@@ -57,7 +57,7 @@ def test_a_threshold_on_the_whole_space_is_the_proximal_step():
 
 def test_sparse_arithmetic_gives_the_same(monkeypatch):
     dense = rw.solve(NOISY, SoftImpute(weight=2.0, weights=4, gap=1e-10))
-    monkeypatch.setattr("rankwise.solvers.penalized.DENSE_ENTRIES", 0)
+    monkeypatch.setattr("rankwise.solvers.growth.DENSE_ENTRIES", 0)
     sparse = rw.solve(NOISY, SoftImpute(weight=2.0, weights=4, gap=1e-10))
     assert relative_error(sparse.matrix, np.asarray(dense.matrix)) < 1e-5
 

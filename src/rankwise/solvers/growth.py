@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy
 
@@ -20,33 +22,60 @@ def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tup
     d1, d2 = problem.shape
     if not residual.any():
         return 0.0, np.eye(d1, 1)[:, 0], np.eye(d2, 1)[:, 0]
-    if d1 * d2 <= DENSE_ENTRIES or min(d1, d2) < 2:
-        full = descent.toarray() if scipy.sparse.issparse(descent) else descent
-        if symmetric:
-            values, vectors = np.linalg.eigh(full)
-            return float(values[-1]), vectors[:, -1], vectors[:, -1]
-        u, s, vt = np.linalg.svd(full, full_matrices=False)
-        return float(s[0]), u[:, 0], vt[0]
-    start = np.random.default_rng(0).standard_normal(min(d1, d2)).astype(problem.dtype)
     if symmetric:
-        values, vectors = scipy.sparse.linalg.eigsh(descent, k=1, which="LA", v0=start, tol=1e-6)
-        return float(values[0]), vectors[:, 0], vectors[:, 0]
-    u, s, vt = scipy.sparse.linalg.svds(descent, k=1, v0=start, tol=1e-6)
-    return float(s[0]), u[:, 0], vt[0]
+        value, vector = _leading_eigenpair(descent)
+        return value, vector, vector
+    u, s, v = leading_svd(descent, 1)
+    return float(s[0]), u[:, 0], v[:, 0]
 
 
 def leading_triples(problem: Problem, residual: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular triples of minus the gradient: u (d1, rank), s (rank,) descending, v (d2, rank)."""
-    descent = -problem.scale * problem.adjoint_operator(residual)
-    d1, d2 = problem.shape
-    if d1 * d2 <= DENSE_ENTRIES or 2 * rank >= min(d1, d2):
-        full = descent.toarray() if scipy.sparse.issparse(descent) else descent
-        u, s, vt = np.linalg.svd(full, full_matrices=False)
-        return u[:, :rank], s[:rank], vt[:rank].T
-    start = np.random.default_rng(0).standard_normal(min(d1, d2)).astype(problem.dtype)
-    u, s, vt = scipy.sparse.linalg.svds(descent, k=rank, v0=start, tol=1e-6)
-    order = np.argsort(-s)
-    return u[:, order], s[order], vt[order].T
+    return leading_svd(-problem.scale * problem.adjoint_operator(residual), rank)
+
+
+def leading_svd(
+    matrix: Any, count: int, tolerance: float = 1e-6, cluster: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The leading singular triples of a sparse or dense matrix or operator: u (d1, count), s descending, v (d2, count).
+
+    tolerance: as that of scipy.sparse.linalg.svds. cluster: about how many may be nearly equal, at most:
+    Lanczos' method needs a space wider than that. Where it does not converge all the same, the whole is decomposed.
+    """
+    least = min(matrix.shape)
+    if matrix.shape[0] * matrix.shape[1] > DENSE_ENTRIES and 2 * count < least:
+        start = np.random.default_rng(0).standard_normal(least).astype(matrix.dtype)
+        width = min(least, max(20, 2 * max(count, cluster) + 1))
+        try:
+            u, s, vt = scipy.sparse.linalg.svds(matrix, k=count, v0=start, tol=tolerance, ncv=width)
+        except scipy.sparse.linalg.ArpackNoConvergence:
+            pass
+        else:
+            order = np.argsort(-s)
+            return u[:, order], s[order], vt[order].T
+    u, s, vt = np.linalg.svd(_dense(matrix), full_matrices=False)
+    return u[:, :count], s[:count], vt[:count].T
+
+
+def _leading_eigenpair(matrix: Any) -> tuple[float, np.ndarray]:
+    """The largest eigenvalue of a symmetric matrix or operator, and its eigenvector."""
+    least = matrix.shape[0]
+    if least**2 > DENSE_ENTRIES:
+        start = np.random.default_rng(0).standard_normal(least).astype(matrix.dtype)
+        try:
+            values, vectors = scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", v0=start, tol=1e-6)
+        except scipy.sparse.linalg.ArpackNoConvergence:
+            pass
+        else:
+            return float(values[0]), vectors[:, 0]
+    values, vectors = np.linalg.eigh(_dense(matrix))
+    return float(values[-1]), vectors[:, -1]
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    if scipy.sparse.issparse(matrix):
+        return matrix.toarray()
+    return matrix if isinstance(matrix, np.ndarray) else matrix @ np.eye(matrix.shape[1], dtype=matrix.dtype)
 
 
 def append_pair(problem: Problem, matrix: LowRank, leading: tuple[np.ndarray, np.ndarray], symmetric: bool) -> LowRank:

@@ -11,7 +11,7 @@ import scipy
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain
 from rankwise.problems import Completion
-from rankwise.solvers.growth import DENSE_ENTRIES
+from rankwise.solvers.growth import leading_svd
 from rankwise.solvers.nuclear_parts import best_multiple
 
 # Singular vectors carried beyond those above the threshold, and thresholdings between two looks at the gap.
@@ -106,7 +106,7 @@ def _look(
     <values, nu> - |nu|^2 / 2.
     """
     residual = problem.values - seen
-    norm, vector = _leading(problem.adjoint_operator(residual), accuracy)
+    norm, vector = _leading(problem.adjoint_operator(residual), accuracy, basis.shape[1])
     dual = best_multiple(float(problem.values @ residual), float(residual @ residual), norm / weight)
     relative = (objective - dual) / objective if objective > 0 else 0.0
     if norm > weight:
@@ -114,21 +114,16 @@ def _look(
     return relative, basis
 
 
-def _leading(matrix: scipy.sparse.sparray, accuracy: float) -> tuple[float, np.ndarray]:
+def _leading(matrix: scipy.sparse.sparray, accuracy: float, rank: int) -> tuple[float, np.ndarray]:
     """The largest singular value, to this share of it, and its right vector.
 
     At an optimum as many singular values as the rank coincide; asking for more than is needed would take forever.
     """
-    d1, d2 = matrix.shape
     if not matrix.data.any():
-        return 0.0, np.eye(d2, 1)[:, 0]
-    if d1 * d2 <= DENSE_ENTRIES or min(d1, d2) < 2:
-        _, sigma, rights = np.linalg.svd(matrix.toarray(), full_matrices=False)
-        return float(sigma[0]), rights[0]
-    start = np.random.default_rng(0).standard_normal(min(d1, d2))
+        return 0.0, np.eye(matrix.shape[1], 1)[:, 0]
     # The tolerance is squared inside, for it is that of the eigenvalues of the Gram matrix.
-    _, sigma, rights = scipy.sparse.linalg.svds(matrix, k=1, v0=start, tol=math.sqrt(accuracy))
-    return float(sigma[0]), rights[0]
+    _, sigma, rights = leading_svd(matrix, 1, tolerance=math.sqrt(accuracy), cluster=rank)
+    return float(sigma[0]), rights[:, 0]
 
 
 def _objective(problem: Completion, seen: np.ndarray, matrix: LowRank, weight: float) -> float:
