@@ -1,5 +1,7 @@
 """Functions of singular values: known answers, limits, and measures in their registry."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,6 +64,18 @@ def test_predicted_speeds_are_those_of_the_product():
     expected = -3 * sigma ** (4 / 3) * np.diag(u.T @ problem.gradient(matrix) @ vt.T)
     given = {"matrix": matrix, "problem": problem, "layers": layers}
     np.testing.assert_allclose(MEASURES["singular_speeds"](given), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, measure in MEASURES.items() if name != "matrix"])
+@pytest.mark.parametrize("xp", [np, jnp], ids=["numpy", "jax"])
+def test_measures_of_what_is_not_finite_are_not_and_lapack_says_nothing(name, xp, capfd):
+    layers = np.eye(3, dtype=np.float32), np.full((3, 3), np.inf, np.float32)
+    problem = rw.Completion.from_dense(np.eye(3, dtype=np.float32))
+    given = {"matrix": layers[1], "truth": layers[0], "layers": layers}
+    with np.errstate(invalid="ignore"):
+        value = MEASURES[name](jax.tree.map(xp.asarray, given) | {"problem": problem, "heldout": problem})
+    assert (value == 0) if name == "numerical_rank" else not np.isfinite(value).any()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_balancedness_of_one_and_of_two_layers():

@@ -10,9 +10,10 @@ from typing import Any, Literal
 from array_api_compat import array_namespace
 
 from rankwise import dynamics, spectrum
-from rankwise.lowrank import dense, singular_values
+from rankwise.lowrank import LowRank, dense, singular_values
 from rankwise.problems import Problem
 from rankwise.registry import look_up
+from rankwise.spectrum import finite_or_zero
 
 Array = Any
 Needs = Literal["matrix", "problem", "heldout", "truth", "layers"]
@@ -127,14 +128,20 @@ def balancedness(layers: tuple[Array, ...]) -> Array:
 
 @dataclass(frozen=True)
 class Measure:
-    """A registered measure: the function, and what it takes, in order."""
+    """A registered measure: the function, and what it takes, in order; spectral: it decomposes the matrix."""
 
     function: Callable[..., Array]
     needs: tuple[Needs, ...] = ("matrix",)
+    spectral: bool = False
 
     def __call__(self, given: dict[str, Any]) -> Array:
-        """The value, taking what it needs from `given`."""
-        return self.function(*(given[name] for name in self.needs))
+        """The value, taking what it needs from `given`; NaN (a count: 0) of singular values that are not finite."""
+        if not self.spectral or isinstance(given["matrix"], LowRank):
+            return self.function(*(given[name] for name in self.needs))
+        matrix, finite = finite_or_zero(given["matrix"])
+        value = self.function(*({**given, "matrix": matrix}[name] for name in self.needs))
+        xp = array_namespace(value)
+        return xp.where(finite, value, xp.nan) if xp.isdtype(value.dtype, "real floating") else value
 
     @property
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -142,21 +149,21 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    "singular_values": Measure(singular_values),
-    "effective_rank": Measure(effective_rank),
-    "numerical_rank": Measure(numerical_rank),
-    "stable_rank": Measure(stable_rank),
-    "nuclear_norm": Measure(nuclear_norm),
-    "frobenius_norm": Measure(frobenius_norm),
-    "schatten_norm": Measure(schatten_norm),
-    "nuclear_frobenius_ratio": Measure(nuclear_frobenius_ratio),
+    "singular_values": Measure(singular_values, spectral=True),
+    "effective_rank": Measure(effective_rank, spectral=True),
+    "numerical_rank": Measure(numerical_rank, spectral=True),
+    "stable_rank": Measure(stable_rank, spectral=True),
+    "nuclear_norm": Measure(nuclear_norm, spectral=True),
+    "frobenius_norm": Measure(frobenius_norm, spectral=True),
+    "schatten_norm": Measure(schatten_norm, spectral=True),
+    "nuclear_frobenius_ratio": Measure(nuclear_frobenius_ratio, spectral=True),
     "train_loss": Measure(train_loss, ("matrix", "problem")),
     "heldout_loss": Measure(heldout_loss, ("matrix", "heldout")),
     "mean_square_error": Measure(mean_square_error, ("matrix", "truth")),
     "relative_error": Measure(relative_error, ("matrix", "truth")),
-    "alignment_diagonal": Measure(alignment_diagonal, ("matrix", "problem")),
-    "alignment_offdiagonal": Measure(alignment_offdiagonal, ("matrix", "problem")),
-    "singular_speeds": Measure(singular_speeds, ("matrix", "problem", "layers")),
+    "alignment_diagonal": Measure(alignment_diagonal, ("matrix", "problem"), spectral=True),
+    "alignment_offdiagonal": Measure(alignment_offdiagonal, ("matrix", "problem"), spectral=True),
+    "singular_speeds": Measure(singular_speeds, ("matrix", "problem", "layers"), spectral=True),
     "matrix": Measure(dense),
     "balancedness": Measure(balancedness, ("layers",)),
 }

@@ -72,3 +72,13 @@ def root_mean_square(numbers: Any) -> float:
     values = np.asarray(numbers, np.float64)
     top = float(np.max(np.abs(values))) if values.size else 0.0
     return top * float(np.sqrt(np.mean((values / top) ** 2))) if 0 < top < math.inf else top
+
+
+def finite_or_zero(matrix: Array) -> tuple[Array, Array]:
+    """The matrix, or zeros where an entry of it is not finite, and whether all are.
+
+    LAPACK decomposes zeros without a word, and writes to standard error of what is infinite.
+    """
+    xp = array_namespace(matrix)
+    finite = xp.all(xp.isfinite(matrix))
+    return xp.where(finite, matrix, xp.zeros_like(matrix)), finite

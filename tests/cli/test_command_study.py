@@ -82,7 +82,10 @@ def test_an_interruption_says_that_records_stay(study, monkeypatch):
         (["run", "none"], "unknown study 'none'"),
         (["run", "trial.toml", "--resume"], "trial holds no study"),
         (["run", "trial.toml", "--set", "seeds"], "--set takes a name and a value with = between them, not 'seeds'"),
-        (["run", "trial.toml", "--set", "case.max_steps=few"], "max_steps must be a whole number, not 'few'"),
+        (
+            ["run", "trial.toml", "--set", "case.max_steps=few"],
+            "rankwise: trial.toml: grid descent, count = 40, seed = 0: max_steps must be a whole number, not 'few'",
+        ),
         (["run", "trial.toml", "--data", "rating=x"], "did you mean 'ratings'?"),
         (["run", "trial.toml", "--out", "trial.toml"], "trial.toml is a file, not a folder"),
         (["run", "trial.toml", "--out", "none/there"], "does not exist"),

@@ -102,6 +102,23 @@ def test_jax_agrees_with_numpy_and_differentiates_by_the_closed_form(penalty):
     np.testing.assert_allclose(grad, penalty.gradient(matrix), atol=1e-12)
 
 
+@pytest.mark.parametrize("penalty", [rw.Nuclear(1.0), rw.Ratio(1.0), rw.Schatten(1.0), rw.SchattenRatio(1.0)], ids=repr)
+def test_what_is_not_finite_is_nan_beside_finite_members_of_a_batch_and_lapack_says_nothing(penalty, capfd):
+    finite = np.random.default_rng(7).standard_normal((4, 3))
+    several = np.stack([finite, finite, finite])
+    several[1], several[2, 0, 0] = np.inf, np.nan
+    register()
+    with jax.enable_x64(True):
+        both = jax.jit(jax.vmap(jax.value_and_grad(lambda w: closed_form()(penalty, w))))
+        value, grad = map(np.asarray, both(jnp.asarray(several)))
+    np.testing.assert_allclose(grad[0], penalty.gradient(finite), atol=1e-12)
+    assert value[0] == pytest.approx(penalty(finite))
+    for k in (1, 2):
+        assert np.isnan([value[k], penalty(several[k])]).all()
+        assert np.isnan([grad[k], penalty.gradient(several[k])]).all()
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("penalty", ALL, ids=IDS)
 def test_invariance_and_homogeneity(penalty):
     matrix = np.random.default_rng(2).standard_normal((4, 4))

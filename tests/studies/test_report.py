@@ -171,6 +171,20 @@ def test_an_overview_adds_up(make):
     assert "36 cases on record of 36" in text
 
 
+def test_titles_of_an_overview_lead_to_the_pages_and_those_that_are_alike_name_their_folders(make):
+    records = [summarize(make(name, title=title))[0] for name, title in (("a", "Same"), ("b", "Same"), ("c", "<One>"))]
+    page = render_overview(records, ["a/report.html", '../"b"/report.html', "c/report.html"])
+    shown = [("a/report.html", "Same (a)"), ('../"b"/report.html', 'Same (../"b")'), ("c/report.html", "<One>")]
+    links = [tuple(map(html.unescape, link)) for link in re.findall('<a href="([^"]*)">([^<]*)</a>', page)]
+    assert links == [*shown, *shown]  # in the table, and as headings
+
+
+def test_code_in_what_a_study_is_about_is_set_as_code_and_nothing_else_is_markup(make):
+    page = render_study(summarize(make(about="Grid `a <b>` & `c`.\n\nOne ` alone, and <i>none</i>."))[0])
+    assert '<p class="text">Grid <code>a &lt;b&gt;</code> &amp; <code>c</code>.</p>' in page
+    assert '<p class="text">One ` alone, and &lt;i&gt;none&lt;/i&gt;.</p>' in page
+
+
 def test_a_study_without_figures_and_claims_has_a_page(make):
     assert "rankwise study run" in words(render_study(summarize(make())[0]))
 

@@ -1,8 +1,11 @@
 """Figures for papers: legends that cover nothing and say each thing once, ticks that fit, nothing over another."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from rankwise.theory import Chart, Curve, Panel
 from rankwise.theory.drawing import COLORS, WIDTH, draw
@@ -90,6 +93,66 @@ def test_a_map_says_where_values_leave_its_colors(limits, extend):
     (image,) = draw([chart]).get_axes()[0].get_images()
     assert image.colorbar is not None
     assert image.colorbar.extend == extend
+
+
+def along(low, high):
+    """A panel whose logarithmic x axis reaches from one number to another."""
+    curve = Curve("a", np.geomspace(low, high, 5), np.arange(5.0))
+    return Panel("Along", "x", "y", (curve,), "x", x_range=(low, high))
+
+
+def labels_of(axis):
+    """The ticks that are seen as they read, and what stands at the end of the axis."""
+    low, high = axis.get_view_interval()
+    ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+    seen = [text for place, text in ticks if 0.999 * low <= place <= 1.001 * high]
+    texts = [text.get_text().replace("\N{MINUS SIGN}", "-") for text in (*seen, axis.get_offset_text())]
+    *labels, end = (re.sub(r"\$|\\mathdefault|[{}]", "", text) for text in texts)
+    return labels, end
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels", "end"),
+    [
+        (0.15, 1, ["0.2", "0.5", "1"], ""),
+        (0.2, 0.6, ["0.2", "0.3", "0.4", "0.5", "0.6"], ""),
+        (2, 70, ["3", "10", "30"], ""),
+        (3e-5, 2e-4, ["0.5", "1.0", "2.0"], r"\times10^-4"),
+        (0.1, 10, ["10^-1", "10^0", "10^1"], ""),
+        (1e-12, 1, [f"10^{k}" for k in range(-12, 1, 2)], ""),
+    ],
+)
+def test_numbers_along_a_logarithmic_axis_are_few_and_of_one_style(low, high, labels, end):
+    figure, _ = laid_out([along(low, high)])
+    (axes,) = figure.get_axes()
+    assert labels_of(axes.xaxis) == (labels, end)
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))
+
+
+def test_a_logarithmic_axis_without_a_curve_has_its_ticks():
+    (axes,) = draw([Panel("", "x", "y", (), "xy")]).get_axes()
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    with pytest.warns(UserWarning, match="non-positive"):
+        draw([Panel("", "x", "y", (Curve("a", [], []),), "xy")])
+
+
+def test_the_colors_of_a_map_have_numbers_of_one_style():
+    chart = Chart("Map", "x", "y", (1, 2), (1, 2), np.array([[0.2, 0.3], [0.4, 0.6]]), "$z$", True)
+    figure, _ = laid_out([chart])
+    bar = figure.get_axes()[1]
+    assert labels_of(bar.yaxis)[0] == ["0.2", "0.3", "0.4", "0.5", "0.6"]
+    assert not any(label.get_text() for label in bar.get_yticklabels(minor=True))
+
+
+def test_a_dollar_sign_is_a_dollar_sign():
+    named = Panel("$5 to $6", "US$ $", "$y$", (Curve("$a$", [0, 1], [1, 2]),), ticks=("$5", "$6 or $7"))
+    chart = Chart("$m$", "$x$", "$y$", ("$1 $2", "b"), ("$3$", "d"), np.eye(2), "$z$")
+    figure, _ = laid_out([named, chart])
+    shown = [text.get_text() for text in figure.findobj(Text) if "$" in text.get_text()]
+    read = [Text()._preprocess_math(text) for text in shown]
+    assert not any(formula for _, formula in read)
+    given = {"$5 to $6", "US$ $", "$a$", "$x$", "$y$", "$5", "$6 or $7", "$m$", "$1 $2", "$3$", "$z$"}
+    assert {words for words, _ in read} == given
 
 
 def test_nothing_to_draw_is_refused():

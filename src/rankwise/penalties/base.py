@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from array_api_compat import array_namespace
 
 from rankwise.plain import Plain, checked
+from rankwise.spectrum import finite_or_zero
 
 Array = Any
 
@@ -73,7 +74,8 @@ class SpectralPenalty(Penalty):
 
     The gradient is U diag(df/dsigma) V^T (Lewis 1995, `lewis1995convex`). Singular values of at most
     eps * max(d1, d2) * sigma_1 count as zero, and directions of value zero get slope zero: the element of
-    the subdifferential of least norm, and the only choice that does not depend on an arbitrary basis.
+    the subdifferential of least norm, and the only choice that does not depend on an arbitrary basis. Of a matrix that
+    is not finite, value and gradient are NaN.
     """
 
     @abstractmethod
@@ -86,24 +88,30 @@ class SpectralPenalty(Penalty):
 
     def __call__(self, matrix: Array) -> Array:
         """weight * f(sigma(matrix))."""
-        sigma, _ = _clean(array_namespace(matrix).linalg.svdvals(matrix), matrix.shape)
+        decomposable, finite = finite_or_zero(matrix)
+        sigma, _ = _clean(array_namespace(matrix).linalg.svdvals(decomposable), matrix.shape, finite)
         return self.weight * self.of_spectrum(sigma)
 
     def gradient(self, matrix: Array) -> Array:
         """weight * U diag(df/dsigma) V^T."""
         xp = array_namespace(matrix)
-        u, sigma, vt = xp.linalg.svd(matrix, full_matrices=False)
-        sigma, positive = _clean(sigma, matrix.shape)
-        slopes = xp.where(positive, self.slopes(sigma, positive), xp.zeros_like(sigma))
+        decomposable, finite = finite_or_zero(matrix)
+        u, sigma, vt = xp.linalg.svd(decomposable, full_matrices=False)
+        sigma, positive = _clean(sigma, matrix.shape, finite)
+        # What is not positive is 0, and its slope too; or NaN, and its slope too.
+        slopes = xp.where(positive, self.slopes(sigma, positive), sigma)
         return self.weight * ((u * slopes) @ vt)
 
 
-def _clean(sigma: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The singular values with those of the size of rounding errors or below set to 0, and which are positive."""
+def _clean(sigma: Array, shape: tuple[int, ...], finite: Array) -> tuple[Array, Array]:
+    """The singular values with those of the size of rounding errors or below set to 0, and which are positive.
+
+    Those of a matrix that is not finite are NaN, and none of them positive.
+    """
     xp = array_namespace(sigma)
     limits = xp.finfo(sigma.dtype)
     positive = (sigma > limits.eps * max(shape) * sigma[0]) & (sigma >= limits.smallest_normal)
-    return xp.where(positive, sigma, xp.zeros_like(sigma)), positive
+    return xp.where(positive, sigma, xp.where(finite, xp.zeros_like(sigma), xp.nan)), positive
 
 
 @cache

@@ -53,7 +53,8 @@ class Html:
 class Table:
     """A table; `marked` names the row to stand out, `text_columns` those set left; `whole`: it does not scroll.
 
-    tones: of each row, for its last cell: "good", "caution", "quiet" or "".
+    tones: of each row, for its last cell: "good", "caution", "quiet" or "". links: of each row, where its first cell
+    leads.
     """
 
     kind: ClassVar[str] = "table"
@@ -64,6 +65,7 @@ class Table:
     text_columns: Sequence[int] = (0,)
     whole: bool = False
     tones: Sequence[str] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ Block = Cards | Text | Bullets | Html | Table | Command | Legend | Figure | Pair
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and the blocks under it."""
+    """A heading and the blocks under it; link: where the heading leads, "" if nowhere."""
 
     title: str
     blocks: Sequence[Block] = field(default_factory=tuple)
+    link: str = ""

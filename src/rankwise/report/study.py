@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from .blocks import Block, Bullets, Card, Cards, Command, Html, Section, Table, Text
@@ -49,7 +51,7 @@ def source_words(record: Record) -> str:
 
 def _headline(record: Record) -> Section:
     standing, verdicts = record["standing"], record["verdicts"]
-    blocks: list[Block] = [Text(part) for part in record["about"].split("\n\n") if part.strip()]
+    blocks: list[Block] = [Html(_paragraph(part)) for part in record["about"].split("\n\n") if part.strip()]
     if standing["done"] < standing["cases"]:
         words = (
             f"This study is not complete: {count(standing['done'])} of {plural(standing['cases'], 'case')} on record."
@@ -72,6 +74,12 @@ def _headline(record: Record) -> Section:
     machine = record["machine"]
     cards.append(Card("Computing time", long(machine["seconds"]), ", ".join(machine["devices"])))
     return Section("", [*blocks, Cards(cards)])
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph as markup, in which only what stands between backticks is set apart, as code."""
+    marked = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f'<p class="text">{marked}</p>'
 
 
 def long(number: float) -> str:
@@ -247,8 +255,13 @@ def _machine(record: Record) -> Section:
 def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
     """A page on several studies: a line each with its verdicts, and under it every claim.
 
-    pages: where the page of each study lies, relative to this one.
+    pages: where the page of each study lies, relative to this one. Of studies of one title the folder is named too.
     """
+    titles = [record["title"] for record in records]
+    names = [
+        f"{title} ({PurePosixPath(page).parent})" if titles.count(title) > 1 else title
+        for title, page in zip(titles, pages, strict=True)
+    ]
     totals = {name: sum(record["verdicts"][name] for record in records) for name in VERDICTS}
     claims, cases = sum(totals.values()), [record["standing"] for record in records]
     cards = Cards((
@@ -259,20 +272,19 @@ def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
         Card("Computing time", long(sum(record["machine"]["seconds"] for record in records))),
     ))  # fmt: skip
     rows = [
-        (record["title"], "quick" if record["quick"] else "full", f"{count(one['done'])} of {count(one['cases'])}",
-         count(one["failed"]), *(count(record["verdicts"][name]) for name in VERDICTS))
-        for record, one in zip(records, cases, strict=True)
+        (name, "quick" if record["quick"] else "full", f"{count(one['done'])} of {count(one['cases'])}",
+         count(one["failed"]), *(count(record["verdicts"][words]) for words in VERDICTS))
+        for name, record, one in zip(names, records, cases, strict=True)
     ]  # fmt: skip
     head = ("study", "version", "cases", "failed", *VERDICTS)
-    sections = [Section("", (cards,)), Section("All studies", (Table("Verdicts", head, rows, None, (0, 1), True),))]
-    for record, page in zip(records, pages, strict=True):
-        link = Html(
-            f'<p class="text quiet"><a href="{html.escape(page, quote=True)}">{html.escape(subtitle(record))}</a></p>'
-        )
+    table = Table("Verdicts", head, rows, None, (0, 1), True, links=pages)
+    sections = [Section("", (cards,)), Section("All studies", (table,))]
+    for name, record, page in zip(names, records, pages, strict=True):
         tables = [
             claims_table(own, origin, f"{title}: ")
             for origin, title in ORIGINS.items()
             if (own := [claim for claim in record["claims"] if claim["origin"] == origin])
         ]
-        sections.append(Section(record["title"], (link, *(tables or [Text("It makes no claims.", "quiet")]))))
+        told = Text(subtitle(record), "quiet"), *(tables or [Text("It makes no claims.", "quiet")])
+        sections.append(Section(name, told, page))
     return render_page("Studies", sections, subtitle=plural(len(records), "study", "studies"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +76,7 @@ class Study:
     name, title, about, source: what it is called, what it is about, and the paper. figures, tables, claims: what is
     made of its records, as given. batch: the most cases in one batch. given: the file as it was read, after
     `quick` and `changes`. folder: where file names in it start from. options: `quick`, `data` and `changes` as given,
-    and what else belongs to the command that runs it again.
+    and what else belongs to the command that runs it again. file: what it was read from, "" if from nothing.
     """
 
     name: str
@@ -91,14 +92,16 @@ class Study:
     given: Settings = field(repr=False)
     folder: Path = Path()
     options: Settings = field(default_factory=dict)
+    file: str = ""
 
     def cases(self) -> list[Case]:
         """All cases of all grids that have their data, checked: nothing that a case needs is unknown or impossible.
 
         Raises:
-            ValueError: naming grid, axis values and key, at the first case that cannot be run.
+            ValueError: naming file, grid, axis values and key, at the first case that cannot be run.
         """
-        return self._cases
+        with _naming(self.file):
+            return self._cases
 
     @cached_property
     def _cases(self) -> list[Case]:
@@ -149,10 +152,20 @@ def read_study(
     """
     path = Path(path)
     given = read_toml(path)
+    with _naming(str(path)):
+        study = build_study(given, path.stem, path.parent, quick=quick, data=data, changes=changes)
+    return replace(study, file=str(path))
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Put the file, if there is one, before what a ValueError says."""
     try:
-        return build_study(given, path.stem, path.parent, quick=quick, data=data, changes=changes)
+        yield
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        if not file:
+            raise
+        raise ValueError(f"{file}: {error}") from error
 
 
 def build_study(

@@ -29,10 +29,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FEW, MANY = 12, 40
 # Characters of a line of a tick's name.
 NAME = 14
-# Within such a ratio, and from such a number on, numbers along a logarithmic axis are written out.
-NEAR, LEAST = 50, 0.01
-# At most so many powers of ten along an axis.
-POWERS = 7
+# At most so many powers of ten along a logarithmic axis; fewer than the second number would not tell its scale, and
+# it has numbers between them, at most so many where they are evenly spaced.
+POWERS, SCALE, EVEN = 7, 3, 5
+# Numbers between such ends are written out, others share their power of ten.
+PLAIN = 1e-3, 1e4
 # How what is not measured is drawn, and lines across a panel, by turns.
 DASHES = {"dashed": "--", "dotted": ":"}
 ACROSS = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
@@ -118,9 +119,9 @@ def _empty(across: int, down: int) -> Figure:
 
 def _add_axes(figure: Any, down: int, across: int, k: int, panel: Panel | Chart) -> Any:
     axes = figure.add_subplot(down, across, k + 1)
-    axes.set_title(textwrap.fill(panel.title, WRAP), fontsize=TITLE)
-    axes.set_xlabel(panel.x, fontsize=LABEL)
-    axes.set_ylabel(panel.y, fontsize=LABEL)
+    axes.set_title(_literal(textwrap.fill(panel.title, WRAP)), fontsize=TITLE)
+    axes.set_xlabel(_literal(panel.x), fontsize=LABEL)
+    axes.set_ylabel(_literal(panel.y), fontsize=LABEL)
     axes.tick_params(which="both", labelsize=SMALL)
     return axes
 
@@ -204,29 +205,45 @@ def _gray(line: Any) -> Any:
 
 
 def _tick(axes: Any, panel: Panel) -> None:
-    """Depths, ranks and counts have ticks at whole numbers only, and powers of ten no more than can be read."""
-    from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
+    """Names in place of numbers; depths, ranks and counts have ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
 
     if panel.ticks:
-        axes.set_xticks(range(len(panel.ticks)), [textwrap.fill(name, NAME) for name in panel.ticks])
+        axes.set_xticks(range(len(panel.ticks)), [_tick_label(name) for name in panel.ticks])
         axes.set_xlim(-0.5, len(panel.ticks) - 0.5)
     for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if letter == "x" and panel.ticks:
             continue
         values = [np.asarray(getattr(curve, letter), float) for curve in panel.curves]
         if letter in panel.log:
-            axis.set_major_locator(LogLocator(numticks=POWERS))
-            positive = np.concatenate([each[each > 0] for each in values]) if values else np.array([])
-            if (
-                len(positive) and positive.max() < NEAR * positive.min() and positive.min() >= LEAST
-            ):  # "6", not "6 x 10^0"
-                axis.set_major_formatter(LogFormatter())
-                axis.set_minor_formatter(LogFormatter())
+            _tick_log(axis, *(getattr(panel, f"{letter}_range") or axis.get_view_interval()))
         elif values and all((each == np.round(each)).all() for each in values):
             axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
         elif letter == "y" and values:  # small numbers share their power of ten
             axes.ticklabel_format(axis="y", scilimits=(-3, 5))
             axis.get_offset_text().set_fontsize(SMALL)
+
+
+def _tick_log(axis: Any, low: float, high: float) -> None:
+    """Powers of ten, no more than can be read; where too few, numbers between them, all of one style."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+    if low <= 0:  # nothing is drawn yet
+        return
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        ticks = np.outer(powers, factors)
+        if ((low <= ticks) & (ticks <= high)).sum() >= SCALE:
+            axis.set_major_locator(LogLocator(subs=factors, numticks=POWERS))
+            break
+    else:
+        axis.set_major_locator(MaxNLocator(EVEN, steps=[1, 2, 5, 10]))
+    axis.set_minor_formatter(NullFormatter())
+    if len(factors) > 1:
+        shared = ScalarFormatter(useOffset=False, useMathText=True)
+        shared.set_powerlimits((0, 0))
+        axis.set_major_formatter("{x:g}" if PLAIN[0] <= low and high < PLAIN[1] else shared)
+        axis.get_offset_text().set_fontsize(SMALL)
 
 
 def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], panels: int, down: int) -> None:
@@ -244,9 +261,9 @@ def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], pan
             columns = _columns(list(legend), WIDTH)
             lines = max(lines, -(-len(legend) // columns))
             axes.legend(
-                legend.values(), list(legend), loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=0,
+                legend.values(), map(_literal, legend), loc="upper center", bbox_to_anchor=(0.5, 0),
                 bbox_transform=axes.transAxes + ScaledTranslation(0, -BELOW, figure.dpi_scale_trans),
-                ncols=columns, fontsize=SMALL, frameon=False, handlelength=1.6, columnspacing=1.0,
+                borderaxespad=0, ncols=columns, fontsize=SMALL, frameon=False, handlelength=1.6, columnspacing=1.0,
             )  # fmt: skip
     figure.set_size_inches(width, height + LINE * lines * down)
 
@@ -256,7 +273,7 @@ def _add_shared_legend(figure: Any, legend: dict[str, Any]) -> None:
     width, height = figure.get_size_inches()
     columns = _columns(list(legend), width)
     look = {"loc": "outside lower center", "ncols": columns, "fontsize": SMALL, "frameon": False}
-    figure.legend(legend.values(), list(legend), **look)
+    figure.legend(legend.values(), map(_literal, legend), **look)
     figure.set_size_inches(width, height + LINE * -(-len(legend) // columns))
 
 
@@ -279,7 +296,12 @@ def _draw_chart(axes: Any, chart: Chart) -> Any:
 
 
 def _tick_label(value: float | str) -> str:
-    return textwrap.fill(value, NAME) if isinstance(value, str) else f"{value:.3g}"
+    return _literal(textwrap.fill(value, NAME)) if isinstance(value, str) else f"{value:.3g}"
+
+
+def _literal(text: str) -> str:
+    """The text for Matplotlib, which would set what stands between two dollar signs as a formula."""
+    return text.replace("$", r"\$")
 
 
 def _outside(chart: Chart) -> tuple[bool, bool]:
@@ -292,5 +314,7 @@ def _add_bar(figure: Any, axes: Any, image: Any, chart: Chart, outside: tuple[bo
     """The color scale; arrows say that values beyond its ends have the end's color."""
     below, above = outside or _outside(chart)
     bar = figure.colorbar(image, ax=axes, extend=("neither", "min", "max", "both")[below + 2 * above])
-    bar.set_label(chart.z_label, fontsize=LABEL)
-    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label(_literal(chart.z_label), fontsize=LABEL)
+    bar.ax.tick_params(which="both", labelsize=SMALL)
+    if chart.log:
+        _tick_log(bar.ax.yaxis, *bar.ax.get_ylim())
