@@ -32,7 +32,7 @@ NAME = 14
 # At most so many powers of ten along a logarithmic axis; fewer than the second number would not tell its scale, and
 # it has numbers between them, at most so many where they are evenly spaced.
 POWERS, SCALE, EVEN = 7, 3, 5
-# Numbers between such ends are written out, others share their power of ten.
+# Numbers between such ends are written out, others have a power of ten each.
 PLAIN = 1e-3, 1e4
 # How what is not measured is drawn, and lines across a panel, by turns.
 DASHES = {"dashed": "--", "dotted": ":"}
@@ -226,7 +226,7 @@ def _tick(axes: Any, panel: Panel) -> None:
 
 def _tick_log(axis: Any, low: float, high: float) -> None:
     """Powers of ten, no more than can be read; where too few, numbers between them, all of one style."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     if low <= 0:  # nothing is drawn yet
         return
@@ -240,10 +240,13 @@ def _tick_log(axis: Any, low: float, high: float) -> None:
         axis.set_major_locator(MaxNLocator(EVEN, steps=[1, 2, 5, 10]))
     axis.set_minor_formatter(NullFormatter())
     if len(factors) > 1:
-        shared = ScalarFormatter(useOffset=False, useMathText=True)
-        shared.set_powerlimits((0, 0))
-        axis.set_major_formatter("{x:g}" if PLAIN[0] <= low and high < PLAIN[1] else shared)
-        axis.get_offset_text().set_fontsize(SMALL)
+        axis.set_major_formatter("{x:g}" if PLAIN[0] <= low and high < PLAIN[1] else _short)
+
+
+def _short(number: float, _: int = 0) -> str:
+    """A number as 3e-5: a digit or two, and its power of ten."""
+    digits, power = f"{number:.2e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 def _add_legends(figure: Any, legends: Sequence[tuple[Any, dict[str, Any]]], panels: int, down: int) -> None:
