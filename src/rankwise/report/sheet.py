@@ -18,8 +18,8 @@ ALONE, AMONG, GAP, STACKED, ABOVE, BELOW, TITLE = 320, 230, 62, 86, 34, 64, 26
 # Shares of the width between panels, without and with a label beside each; characters of a line of the legend.
 BETWEEN, LABELED, LETTERS, NARROW_LETTERS, SAMPLE = 0.06, 0.1, 130, 40, 6
 ACROSS = ("dash", "dot", "dashdot", "longdashdot")
-# At most about so many powers of ten along an axis.
-POWERS = 7
+# At most about so many powers of ten along an axis, and over so many whole numbers a tick at each.
+POWERS, WHOLE = 7, 12
 # A line through so few points shows them.
 FEW = 12
 BAND = 0.18
@@ -125,14 +125,31 @@ def _look(panel: Record, letter: str, label: str, box: Box, n: int) -> dict[str,
     ends = panel.get(f"{letter}_range")
     if ends:
         look["range"] = [math.log10(end) for end in ends] if logarithmic else list(ends)
-    return {**look, **scale(logarithmic), **(_ticks(panel, letter, ends) if logarithmic else {"tickformat": ",.6~g"})}
+    return {**look, **scale(logarithmic), **(_ticks if logarithmic else _plain_ticks)(panel, letter, ends)}
+
+
+def _plain_ticks(panel: Record, letter: str, ends: Box | None) -> dict[str, Any]:
+    """Depths and ranks have ticks at whole numbers only; an axis without values has none."""
+    values = _values(panel, letter)
+    if not values and ends is None:
+        return {"showticklabels": False}
+    low, high = ends or (min(values), max(values))
+    if letter == "x" and high - low <= WHOLE and all(value == round(value) for value in (*values, low, high)):
+        return {"tickformat": "d", "dtick": 1}
+    return {"tickformat": ",.6~g"}
+
+
+def _values(panel: Record, letter: str) -> list[float]:
+    return [value for curve in panel["curves"] for value in curve[letter] if value is not None]
 
 
 def _ticks(panel: Record, letter: str, ends: Box | None) -> dict[str, Any]:
     """Of a logarithmic axis: at 1, 2, 5 over less than two decades, else at powers of ten, never too many."""
-    values = [v for curve in panel["curves"] for v in curve[letter] if v is not None and v > 0]
+    values = [value for value in _values(panel, letter) if value > 0]
     values += [line["at"] for line in panel.get("lines") or [] if line["upright"] == (letter == "x") and line["at"] > 0]
-    low, high = ends or (min(values, default=1.0), max(values, default=1.0))
+    if not values and ends is None:
+        return {"showticklabels": False}
+    low, high = ends or (min(values), max(values))
     decades = math.log10(high / low)
     if decades < 1.7:
         return {"tickformat": ".3~g", **({"dtick": "D2"} if decades > 0.8 else {"nticks": 6})}

@@ -145,7 +145,11 @@ def _draw_curves(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any
     legend.pop("", None)
     axes.set_xscale("log" if "x" in panel.log else "linear")
     axes.set_yscale("log" if "y" in panel.log else "linear")
-    _tick(axes, panel)
+    if any(len(curve.x) for curve in panel.curves):
+        _tick(axes, panel)
+    else:
+        axes.tick_params(which="both", labelleft=False, labelbottom=False)
+        axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color="0.5", fontsize=LABEL)
     axes.set_xlim(panel.x_range)
     axes.set_ylim(panel.y_range)
     axes.grid(alpha=0.25)
