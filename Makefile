@@ -48,11 +48,12 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/steps_per_second.py
 	$(BIN)/python benchmarks/cold_start.py
 
-# Another version of it: make recovery ARGS=--quick
+# Another version of it, in a folder of its own: make recovery ARGS=--quick
+recovery: RECOVERY := benchmarks/out/recovery$(if $(findstring --quick,$(ARGS)),-quick)
 recovery: $(VENV)/.base
 	@mkdir -p benchmarks/out
-	$(BIN)/rankwise study run recovery --out benchmarks/out/recovery $(ARGS)
-	$(BIN)/rankwise report benchmarks/out/recovery
+	$(BIN)/rankwise study run recovery --out $(RECOVERY) $(ARGS)
+	$(BIN)/rankwise report $(RECOVERY)
 
 check: test lint types contracts docs
 

@@ -55,6 +55,18 @@ def test_json_is_one_object_with_what_is_printed(shell, table):
     assert made["report"] == "page.html"
     assert made["seconds"] >= 0
     assert made["command"] == "rankwise complete t.csv -o out.csv --report page.html --json"
+    first = made["members"][0]
+    assert set(first) == {"name", "rank", "validation_rmse", "result", "seconds", "certified"}
+    assert first["rank"] == made["rank"]
+    assert first["validation_rmse"] < 1e-3
+
+
+@pytest.mark.parametrize("method", ["means", "effects"])
+def test_fillings_of_no_low_rank_say_that_they_are_uncertified(shell, table, method):
+    made = shell.json("complete", table, "--method", method)
+    assert made["certified"] is False
+    assert made["certificate"].startswith("uncertified: no low-rank part")
+    assert made["members"] == []
 
 
 def test_quiet_says_nothing(shell, table):
@@ -266,7 +278,7 @@ def test_one_huge_value_is_no_trouble(shell, tmp_path):
         (["t.csv", "--quite"], "unknown option --quite; did you mean '--quiet'?"),
         (["t.csv", "--holdout", "0"], "holdout must be above 0"),
         (["t.csv", "--holdout", "1"], "holdout must be at least 0 and below 1, not 1.0"),
-        (["t.csv", "--holdout", "nan"], "holdout must be at least 0 and below 1, not nan"),
+        (["t.csv", "--holdout", "nan"], "holdout must be finite, not nan"),
         (["t.csv", "--holdout", "-0.1"], "holdout must be at least 0"),
         (["t.csv", "--holdout", "some"], "--holdout: invalid float value: 'some'"),
         (["t.csv", "--seed", "-1"], "--seed must be at least 0, not -1"),

@@ -45,8 +45,8 @@ def study(shell):
 
 def test_a_page_a_table_and_pictures(study):
     assert study("report", "tiny", "--export", "print", "--format", "svg") == 0, study.err
-    assert "tiny: 4 of 4 cases; claims: 1 reproduced, 1 not reproduced, 0 not run\n" in study.out
-    assert "far off: claimed 4.00, ours 1.00: ✗ not reproduced: 0.250 × the claimed value" in study.out
+    assert "tiny: 4 of 4 cases\n  published numbers: 1 reproduced, 1 not reproduced, 0 not run\n" in study.out
+    assert "far off: claimed 4, ours 1: ✗ not reproduced: 0.250 × the published value" in study.out
     page = (study.folder / "tiny" / "report.html").read_text()
     assert 'href="../print/rank.svg"' in page
     assert (study.folder / "print" / "rank.svg").read_text().startswith("<?xml")

@@ -52,10 +52,16 @@ def test_a_study_from_start_to_status(study):
 def test_a_dry_run_runs_nothing(study):
     told = study.json("study", "run", "trial.toml", "--dry-run")
     assert (told["cases"], told["to_run"], told["batches"], told["of_unknown_time"]) == (4, 4, 1, 0)
-    assert told["at_most_seconds"] > 0
+    assert (told["of_known_time"], told["of_bounded_time"], told["at_most_seconds"]) == (4, 0, 0)
+    assert told["about_seconds"] > 0
     assert study("study", "run", "trial.toml", "--dry-run") == 0
-    assert "4 cases, 4 to run in 1 batch\n" in study.out
+    assert "4 cases, 4 to run in 1 batch\nabout " in study.out
+    assert study("study", "run", "trial.toml", "--dry-run", "--set", "case.solver.tolerance=1e-3") == 0
+    assert "\nat most about " in study.out
     assert not (study.folder / "trial").exists()
+    assert study("study", "run", "trial.toml", "--quiet") == 0
+    assert study("study", "run", "trial.toml", "--dry-run") == 0
+    assert study.out == "4 cases, nothing left to run\n"
 
 
 def test_a_dry_run_counts_what_the_run_would(study):
@@ -63,6 +69,33 @@ def test_a_dry_run_counts_what_the_run_would(study):
     Records(study.folder / "trial" / "records").put("failed", [failed])
     assert study.json("study", "run", "trial.toml", "--dry-run")["to_run"] == 3
     assert study.json("study", "run", "trial.toml", "--dry-run", "--retry")["to_run"] == 4
+
+
+def test_the_quick_version_has_a_folder_of_its_own(study):
+    assert study("study", "run", "trial.toml", "--quick") == 0
+    assert "2 of 2 cases on record; folder: trial-quick" in study.out
+    assert not (study.folder / "trial").exists()
+    assert "holds the quick version" in study.refuses("study", "run", "trial.toml", "--out", "trial-quick")
+
+
+def test_what_is_wrong_in_the_quick_version_is_told_without_it(study):
+    (study.folder / "trial.toml").write_text(STUDY + "case.solver.tolernce = 1e-3\n")
+    for more, where in ([], " (in the quick version)"), (["--dry-run"], " (in the quick version)"), (["--quick"], ""):
+        told = study.refuses("study", "run", "trial.toml", *more)
+        assert "trial.toml: grid descent, count = 40, seed = 0: solver.tolernce is not a key" in told
+        assert told.endswith(f"did you mean 'tolerance'?{where}")
+
+
+def test_more_memory_than_there_is_is_told_before_anything_runs(study, monkeypatch):
+    monkeypatch.setattr("rankwise.studies.plan.memory", lambda: 2**10)
+    assert study("study", "run", "trial.toml", "--dry-run") == 0
+    assert study.err.startswith("rankwise: grid descent, count = 40, seed = 0: needs about 0 GiB (problem.truth.shape")
+
+
+def test_no_bar_is_shown_where_no_scheduler_is_reached(study, monkeypatch):
+    monkeypatch.setattr("rankwise.studies.cluster.REACH", 0.5)
+    told = study.refuses("study", "run", "trial.toml", "--scheduler", "tcp://127.0.0.1:9")
+    assert told.startswith("rankwise: the scheduler at tcp://127.0.0.1:9 cannot be reached")
 
 
 def test_an_interruption_says_that_records_stay(study, monkeypatch):

@@ -79,6 +79,12 @@ def test_a_damaged_checkpoint_and_a_full_disk_end_the_run_in_one_line(tmp_path, 
         run_study(study, tmp_path)
     assert left.read_bytes() == whole[:-1]
     assert numbers(tmp_path) == {}
+    for content in (b"a text", whole):
+        left.write_bytes(content)
+        with monkeypatch.context() as later:
+            later.setattr(resuming, "surroundings", lambda: {"the code of rankwise": "another"})
+            with pytest.raises(RefusedCheckpoint, match=rf"{left.name} is .*[:;] delete it to begin anew$"):
+                run_study(study, tmp_path)
     left.unlink()
     with monkeypatch.context() as full:
 

@@ -59,4 +59,50 @@ def test_what_has_not_been_run_is_not_judged(make):
 
 def test_what_never_happens_is_not_reproduced(make):
     found = judged(make(), at={"first_above": 7}, published=100, factor=2)
-    assert (found["verdict"], found["reason"]) == ("not reproduced", "no run has this number")
+    assert (found["verdict"], found["reason"]) == ("not reproduced", "it never happens in any run")
+
+
+def test_what_is_finite_in_no_run_is_not_reproduced(make):
+    def diverge(one):
+        one["numbers"], one["curves"] = {}, {"mean_square_error": [1.0, None, None, None]}
+
+    found = judged(make(change=diverge), published=2e-6, factor=2)
+    assert (found["verdict"], found["reason"]) == ("not reproduced", "it is not finite in any run")
+
+
+def test_a_number_that_no_run_has_is_not_run_and_the_nearest_is_named(make):
+    found = judged(make(), value="mean_square_eror", published=2e-6, factor=2)
+    assert found["verdict"] == "not run"
+    assert found["reason"] == "no run has this number; did you mean 'mean_square_error'?"
+
+
+def test_a_ratio_to_zero_is_beyond_every_bound_and_zero_to_zero_is_none(make):
+    def zero(one):
+        one["numbers"]["effective_rank"] = 0.0 if '"depth": 2' in one["settings"] else 1.0
+
+    folder = make(change=zero)
+    asked = {"value": "effective_rank", "than": {"where": {"depth": 2}}}
+    for relation, verdict in ((">=", "reproduced"), ("<=", "not reproduced")):
+        found = judged(folder, relation=relation, **asked)
+        assert (found["verdict"], found["ours"]) == (verdict, None)
+        assert found["reason"] == "the number it is divided by is 0"
+    found = judged(folder, relation=">=", **asked | {"where": {"depth": 2, "scale": 0.01}})
+    assert (found["verdict"], found["reason"]) == ("not run", "both numbers of the ratio are 0")
+
+
+def test_a_bound_that_no_paper_has_is_not_called_published(make):
+    assert judged(make(), published=2e-6, factor=2)["origin"] == "paper"
+    assert judged(make(), than={"where": {"depth": 2}}, relation="<=")["origin"] == "words"
+    with pytest.raises(ValueError, match=r"published is missing: .* words"):
+        judged(make(), than={"where": {"depth": 2}}, relation="<=", origin="paper")
+    with pytest.raises(ValueError, match=r"claims\[0\].origin must be 'paper', 'words'"):
+        judged(make(), published=1, origin="wrods")
+
+
+def test_a_verdict_gives_the_answer_that_goes_with_it(make):
+    asked = {"factor": 2, "yes": "It works", "no": "It does not"}
+    assert judged(make(), published=2e-6, **asked)["answer"] == "It works"
+    assert judged(make(), published=1, **asked)["answer"] == "It does not"
+    assert judged(make("none", kept=0), published=1, **asked)["answer"] == "Not known yet: t"
+    with pytest.raises(ValueError, match="only one of yes and no"):
+        judged(make(), published=1, yes="It works")

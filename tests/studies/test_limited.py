@@ -11,14 +11,14 @@ import pytest
 import rankwise as rw
 from rankwise.studies import build_study, limited, run_study
 from rankwise.studies.cases import Case
-from rankwise.studies.estimate import estimate
+from rankwise.studies.estimate import PROCESS, estimate
 from rankwise.studies.plan import batches
 from rankwise.studies.records import Records
 from rankwise.studies.tasks import TASKS
 
 # A module as `--import` takes it. Every task is told in `do` what is to happen.
 MODULE = """
-import ctypes, time
+import ctypes, sys, time
 from rankwise.studies.tasks import TASKS, Outcome, Task
 
 def threads():
@@ -37,7 +37,7 @@ class Own(Task):
     def check(self, settings, folder):
         pass
     def run(self, many, folder, progress=None):
-        found = {"threads": threads, "deaf": deaf, "fail": lambda: int("one\\ntwo")}[many[0]["do"]]()
+        found = {"threads": threads, "deaf": deaf, "leave": sys.exit, "fail": lambda: int("one\\ntwo")}[many[0]["do"]]()
         return [Outcome("done", "fine", 0.0, numbers={"found": float(found)})]
 
 TASKS["own"] = Own()
@@ -59,7 +59,30 @@ def test_a_limit_bounds_what_is_estimated():
     cases = [Case("all", {}, {"task": "solve", **settings}, name) for name, settings in (
         ("a", {**long, "limit": 3.0}), ("b", {**SOLVE, "limit": 3.0}), ("c", SOLVE))]  # fmt: skip
     cost = estimate(batches(cases, 64))
-    assert (cost.seconds, cost.unknown) == (pytest.approx(2 * limited.hard_limit(3.0)), 1)
+    assert (cost.fixed, cost.bounded, cost.unknown, cost.seconds) == (0, 2, 1, 0.0)
+    assert cost.most == pytest.approx(2 * (limited.hard_limit(3.0) + PROCESS))
+
+
+def test_what_is_estimated_grows_with_steps_depth_and_decompositions():
+    def seconds(**more):
+        solver = {"name": "gradient_descent", "factorization": {"name": "deep", "depth": 2}, **more.pop("solver", {})}
+        settings = {"problem": SOLVE["problem"], "max_steps": 10**7, "checkpoints": 2, **more, "solver": solver}
+        cost = estimate(batches([Case("all", {}, {"task": "solve", **settings}, "a")], 64))
+        assert cost.fixed + cost.bounded == 1
+        return cost.seconds or -cost.most
+
+    base = seconds()
+    assert 0 < base < seconds(solver={"factorization": {"name": "deep", "depth": 4}})
+    assert seconds(max_steps=10**8) > 5 * base
+    assert seconds(solver={"penalty": {"name": "ratio", "weight": 0.1}}) > 2 * base
+    assert seconds(checkpoints=10**6, track=["effective_rank"]) > seconds(checkpoints=10**6, track=["train_loss"])
+    assert seconds(solver={"tolerance": 1e-6}) < 0
+
+
+def test_programs_are_compiled_once_for_batches_that_are_alike():
+    study = build_study({"case": {**SOLVE, "solver": {"name": "gradient_descent"}, "max_steps": 0}, "seeds": 4}, "t")
+    one, two, uneven = (estimate(batches(study.cases()[:many], 2)).seconds for many in (2, 4, 3))
+    assert one < two < 1.5 * one < uneven
 
 
 @pytest.fixture
@@ -108,6 +131,11 @@ def test_a_case_that_fails_says_its_last_line_and_is_run_again_only_if_asked(own
     for retry in (False, True):
         run_study(study, tmp_path / "out", retry=retry, progress=run.append)
     assert run == [1, 0, 1]
+
+
+def test_a_case_that_leaves_has_failed_whatever_its_status(own):
+    outcome = limited.run_limited(own("leave"), Path(), quiet)
+    assert (outcome.result, outcome.sentence) == ("failed", "SystemExit")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no way there to ask whether a process lives")

@@ -11,6 +11,10 @@ import pytest
 from made_up import GIVEN
 
 from rankwise.report import render_overview, render_study
+from rankwise.report.claims import ORIGINS as ORIGINS_ON_PAGE
+from rankwise.report.claims import claims_table
+from rankwise.report.study import _caption
+from rankwise.studies.claims import ORIGINS
 from rankwise.studies.results import write_results
 from rankwise.studies.shared import color_of
 from rankwise.studies.summary import command, summarize
@@ -124,7 +128,7 @@ def test_counts_are_whole_and_what_no_claim_has_takes_no_column(make):
     }
     counted = {"rows": "depth", "caption": "Runs.", "values": ["steps", {"value": "steps", "statistic": "count"}]}
     text = " ".join(words(render_study(summarize(make(tables=[counted], claims=[claim]))[0])).split())
-    assert "claim published ours holds if verdict three – 3.00 exactly 3.00 ✓ reproduced" in text
+    assert "claim published ours holds if verdict three in words 3 exactly 3 ✓ reproduced" in text
     assert "Runs. Median over the rest depth steps number of runs with steps 2 100 6 3 100 6" in text
 
 
@@ -143,9 +147,10 @@ def test_names_in_maps_are_words_and_no_two_of_many_series_look_alike(make, unpa
     chart = {"name": "map", "kind": "map", "x": "method", "y": "seed", "value": "steps", "grid": "rival"}
     record, _ = summarize(make(axes=axes, figures=[chart]))
     assert unpack(render_study(record))[0]["data"][0]["x"][0] == "&lt;b&gt;0&lt;/b&gt;"
-    many = [f"word {i}" for i in range(8)]
-    assert len({color_of(many, k) for k in range(8)}) == 8
-    assert {color_of(many[:7], k) for k in range(7)} == {""}
+    many = [f"word {i}" for i in range(10)]
+    assert len({color_of(many, k) for k in range(10)}) == 10
+    assert {color_of(many[:9], k) for k in range(7)} == {""}
+    assert len({*COLORS, color_of(many[:9], 7), color_of(many[:9], 8)}) == len(COLORS) + 2
 
 
 def test_half_a_study_and_its_failures_are_told(make):
@@ -164,11 +169,58 @@ def test_nothing_run_at_all_still_gives_a_page(make):
     assert words(render_study(record)).count("nothing of this figure is on record yet") == 3
 
 
-def test_an_overview_adds_up(make):
-    records = [summarize(make(name, **ASKED))[0] for name in ("one", "two")]
+def test_an_overview_adds_up_by_origin_and_all_of_them_last(make):
+    claims = [ASKED["claims"][0], {**ASKED["claims"][0], "published": 1, "origin": "own"}]
+    records = [summarize(make(name, **ASKED | {"claims": claims}))[0] for name in ("one", "two")]
     text = " ".join(words(render_overview(records, ["one.html", "two.html"])).split())
-    assert "2 of 2 0 not reproduced" in text
+    assert "Published numbers 2 of 2 0 not reproduced, 0 not run Our own measurements 0 of 2 2 not reproduced" in text
+    assert "All claims 2 of 4 2 not reproduced, 0 not run" in text
+    assert "study published own all not run Made up (.) 1 of 1 0 of 1 1 of 2 0" in text
     assert "36 cases on record of 36" in text
+
+
+def test_every_origin_has_its_words_on_the_page():
+    assert list(ORIGINS_ON_PAGE) == list(ORIGINS)
+
+
+@pytest.mark.parametrize(
+    ("ours", "asked", "shown"),
+    [
+        (1.0004, {"published": 1.0, "tolerance": 1e-4}, "1|1.0004|within 0.01 %|1.0004 × the published value"),
+        (1.0000001, {"published": 1}, "1|1.0000001|exactly|1.0000001 × the published value"),
+        (209.9, {"published": 210.15163, "tolerance": 0.02}, "210.15163|210|within 2 %|✓ reproduced"),
+        (1.002, {"published": 1, "relation": "<=", "origin": "words"}, "in words|1.002|ours ≤ 1|1.002 × the bound"),
+        (8.0, {"within": [1, 1], "origin": "own"}, "–|8|exactly 1|✗ not reproduced"),
+        (8.0, {"published": 1, "factor": 2, "origin": "words"}, "in words|8|within a factor of 2 of 1|8.00 × the"),
+        (3e-7, {"within": [0, 1e-7]}, "in words|3.00 × 10⁻⁷|from 0 to 1 × 10⁻⁷|✗ not reproduced"),
+    ],
+)  # fmt: skip
+def test_a_verdict_can_be_checked_from_the_page(make, ours, asked, shown):
+    def put(one):
+        one["numbers"]["effective_rank"] = ours
+
+    claim = {"text": "t", "value": "effective_rank", **asked}
+    (judged,) = summarize(make(change=put, claims=[claim]))[0]["claims"]
+    row = [cell.replace("\u00a0", " ") for cell in claims_table([judged], judged["origin"]).rows[0]]
+    *cells, verdict = shown.split("|")
+    assert row[1:4] == cells
+    assert verdict in row[4]
+
+
+def test_answers_stand_first_with_their_numbers(make):
+    asked = {**ASKED["claims"][0], "yes": "Depth 3 errs less", "no": "It does not", "relation": "<=",
+             "published": 1, "than": {"where": {"depth": 2}}}  # fmt: skip
+    del asked["factor"]
+    text = " ".join(words(render_study(summarize(make(claims=[asked], about="About it."))[0])).split())
+    assert text.index("Depth 3 errs less (2.00 × 10⁻⁶ against 0.000200).") < text.index("About it.")
+
+
+def test_captions_say_nothing_twice():
+    table = {"title": "Mean square error", "caption": "", "value": "mean square error", "statistic": "median"}
+    assert _caption(table) == "Mean square error. Median over the rest"
+    assert _caption(table | {"title": "Errors"}) == "Errors. Mean square error, median over the rest"
+    assert _caption(table | {"title": "Rank (median)", "value": ""}) == "Rank (median)"
+    assert _caption(table | {"statistic": "mean"}) == "Mean square error. Mean over the rest"
 
 
 def test_titles_of_an_overview_lead_to_the_pages_and_those_that_are_alike_name_their_folders(make):
@@ -176,7 +228,7 @@ def test_titles_of_an_overview_lead_to_the_pages_and_those_that_are_alike_name_t
     page = render_overview(records, ["a/report.html", '../"b"/report.html', "c/report.html"])
     shown = [("a/report.html", "Same (a)"), ('../"b"/report.html', 'Same (../"b")'), ("c/report.html", "<One>")]
     links = [tuple(map(html.unescape, link)) for link in re.findall('<a href="([^"]*)">([^<]*)</a>', page)]
-    assert links == [*shown, *shown]  # in the table, and as headings
+    assert links == [*shown, *shown]  # in the table of runs, and as headings
 
 
 def test_code_in_what_a_study_is_about_is_set_as_code_and_nothing_else_is_markup(make):

@@ -4,18 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars
 import pyarrow.parquet as pq
 import pytest
 
-from rankwise.studies import build_study, run_study
-from rankwise.studies.index import read_index
+from rankwise.studies import build_study, read_study, run_study
+from rankwise.studies.folder import Folder
+from rankwise.studies.index import read_index, refuse_another, write_index
+from rankwise.studies.library import shipped
 from rankwise.studies.overlay import put
 from rankwise.studies.plan import batches
 from rankwise.studies.records import CIRCUMSTANCES, SCHEMA, Records
 from rankwise.studies.running import run_batch, stored_standing
+from rankwise.studies.summary import command
 from rankwise.studies.tasks import TASKS, Task
 from rankwise.studies.tasks.base import Outcome
 
@@ -152,6 +156,40 @@ def test_an_interruption_for_which_another_error_stands_is_no_result(tmp_path, m
     assert not Records(tmp_path / "records").rows()
 
 
+def test_a_case_that_leaves_has_failed(tmp_path, monkeypatch):
+    def run(self, many, *_):
+        raise SystemExit(3)
+
+    monkeypatch.setitem(TASKS, "fragile", Fragile())
+    monkeypatch.setattr(Fragile, "run", run)
+    assert run_study(build_study({"case": {"task": "fragile"}, "seeds": 2}, "trial"), tmp_path).failed == 2
+    assert {row["sentence"] for row in Records(tmp_path / "records").rows().values()} == {"SystemExit: 3"}
+
+
+def test_the_share_of_the_batch_in_hand_grows_to_its_cases(tmp_path):
+    given = {**STUDY, "grid": {"descent": {"axes": []}}}
+    told = []
+    run_study(build_study(put(given, "case.max_steps", 300), "trial"), tmp_path, share=told.append)
+    assert told == sorted(told)
+    assert len(told) > 3
+    assert told[-1] == 2.0
+
+
+def test_cases_that_are_run_alone_are_shares_of_their_batch(monkeypatch):
+    def run(self, many, folder, progress):
+        if len(many) > 1:
+            raise ValueError("too many")
+        progress(1, 2)
+        return [Outcome("done", "fine", 0.0)]
+
+    monkeypatch.setitem(TASKS, "fragile", Fragile())
+    monkeypatch.setattr(Fragile, "run", run)
+    (batch,) = batches(build_study({"case": {"task": "fragile"}, "seeds": 3}, "trial").cases(), 64)
+    told = []
+    assert len(run_batch(batch, Path(), lambda step, last: told.append(step / last))) == 3
+    assert told == [0, 1 / 6, 3 / 6, 5 / 6]
+
+
 def test_records_are_read_without_rankwise(tmp_path):
     run_study(build_study(STUDY, "trial"), tmp_path)
     frame = polars.read_parquet(tmp_path / "records" / "*.parquet")
@@ -193,6 +231,60 @@ def test_a_folder_of_another_study_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no study: it has no study\.json"):
         read_index(tmp_path)
     assert run_study(build_study({**STUDY, "grid": {"g": {"axes": [], "seeds": 1}}}, "one"), tmp_path).done == 1
+
+
+def written(place, **more):
+    """A study in a file; JSON will do for what it has."""
+    place.parent.mkdir(exist_ok=True)
+    text = {"title": "of one", "seeds": 2, "count": 40, "grid": "g", **more}
+    place.write_text(f"""
+title = "{text["title"]}"
+seeds = {text["seeds"]}
+[case]
+max_steps = 2
+[case.solver]
+name = "gradient_descent"
+[case.problem]
+count = {text["count"]}
+truth = {{ shape = [8, 7], rank = 1 }}
+[grid.{text["grid"]}]
+[quick]
+seeds = 1
+""")
+    return place
+
+
+def test_a_folder_goes_on_with_its_own_file_and_version_alone(tmp_path):
+    file, out = written(tmp_path / "a" / "one.toml"), tmp_path / "a" / "out"
+    assert run_study(read_study(file), out).done == 2
+    assert run_study(read_study(written(file, seeds=3, title="edited")), out).cases == 3
+    assert run_study(read_study(file, changes={"case.max_steps": 3}), out).done == 3
+    with pytest.raises(ValueError, match=r"holds the full version of 'one', not the quick one: name another folder"):
+        run_study(read_study(file, quick=True), out)
+    with pytest.raises(ValueError, match=r"a study 'one' of another file, .*a.one\.toml, not of .*b.one\.toml: name"):
+        run_study(read_study(written(tmp_path / "b" / "one.toml", seeds=3)), out)
+    with pytest.raises(ValueError, match=r"holds 'one' with another title and other grids"):
+        run_study(read_study(written(file, title="another", grid="h")), out)
+    assert read_index(out)["options"]["changes"] == {"case.max_steps": 3}
+    written(file)
+    moved = (tmp_path / "a").rename(tmp_path / "c")
+    assert run_study(read_study(moved / "one.toml"), moved / "out").done == 2
+
+
+def test_a_copy_of_a_shipped_study_is_another_study(tmp_path):
+    given = shipped()["li2021_distance"]
+    copied = tmp_path / given.name
+    copied.write_bytes(given.read_bytes())
+    own, original = read_study(copied, quick=True), read_study(given, quick=True)
+    assert own.home == original.home == "li2021_distance-quick"
+    write_index(original, original.cases(), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"another file, li2021_distance, not of .*li2021_distance\.toml"):
+        refuse_another(own, tmp_path / "out")
+    write_index(own, own.cases(), tmp_path / "own")
+    words = {name: command(Folder(tmp_path / name)) for name in ("out", "own")}
+    end = ["--quick", "--out"]
+    assert words["out"] == ["rankwise", "study", "run", "li2021_distance", *end, str(tmp_path / "out")]
+    assert words["own"] == ["rankwise", "study", "run", str(copied), *end, str(tmp_path / "own")]
 
 
 def test_a_broken_list_of_cases_is_named(tmp_path):

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from rankwise.studies import build_study, read_study
+from rankwise.studies import build_study, plan, read_study
 from rankwise.studies.overlay import overlay, put
 from rankwise.studies.tasks import TASKS
 
@@ -217,6 +217,13 @@ def test_what_is_wrong_in_the_file_is_named_by_its_path(path, value, told):
             "grid deep, depth = 0, count = 40, seed = 0: solver.factorization: depth must be",
         ),
         ("axes.count.values", [40, 57], "count = 57, seed = 0: problem: count must lie between 1 and 56, not 57"),
+        ("case.problem.truth.shape", [0, 20], "problem.truth: shape must be two positive numbers, not [0, 20]"),
+        ("case.problem.truth.shape", [-3, 20], "problem.truth: shape must be two positive numbers, not [-3, 20]"),
+        (
+            "case.problem.truth.shape",
+            [10**7, 10**7],
+            "problem.truth.shape: drawing observations of a matrix of shape [10000000, 10000000] needs 93,132 GiB",
+        ),
         ("case.track", ["rnk"], "track: unknown track 'rnk'"),
         ("case.track", ["heldout_loss"], "track has 'heldout_loss', which needs problem.holdout"),
         ("case.checkpoints", [0, 30], "checkpoints must lie between 0 and max_steps = 20"),
@@ -228,6 +235,14 @@ def test_what_no_case_could_run_is_named_before_anything_runs(path, value, told)
     with pytest.raises(ValueError, match=r"^grid ") as caught:
         build_study(changed(path, value), "trial").cases()
     assert told in str(caught.value)
+
+
+def test_what_needs_more_memory_than_there_is_is_told_apart(monkeypatch):
+    cases = build_study(changed("axes.depth.values", [2, 10**5]), "trial").cases()
+    monkeypatch.setattr(plan, "memory", lambda: 10**8)
+    assert {case.labels["depth"] for case, _ in plan.too_large(cases)} == {10**5}
+    monkeypatch.setattr(plan, "memory", lambda: 0)
+    assert not list(plan.too_large(cases))
 
 
 def test_a_file_that_is_no_study(tmp_path):

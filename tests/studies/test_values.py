@@ -77,6 +77,17 @@ CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 
             {"figures": [{**FIGURE, "y": ["stable_rank"]}]},
             r"figures\[0\].y\[0\]: 'stable_rank' is not in `track`",
         ),
+        (
+            {"claims": [{**CLAIM, "grid": "rival", "value": "relative_eror"}]},
+            r"claims\[0\].value: there is no value 'relative_eror'; did you mean 'relative_error'",
+        ),
+        (
+            {
+                "grid": {**GIVEN["grid"], "t": {"axes": [], "case": {"task": "theory", "finding": "counterexample"}}},
+                "claims": [{**CLAIM, "grid": "t", "value": "hols"}],
+            },
+            r"claims\[0\].value: there is no value 'hols'; did you mean 'holds'",
+        ),
         ({"figures": [{**FIGURE, "x": "method"}]}, r"figures\[0\].x: grid 'main' has no axis 'method'"),
         (
             {"figures": [FIGURE, {**FIGURE, "name": "figure_0"}]},
@@ -139,3 +150,12 @@ def test_the_quick_version_may_lack_values_that_claims_name():
     given = {**GIVEN, "claims": claims, "quick": {"axes": {"depth": {"values": [2, 5]}}}}
     assert len(build_study(given, "full").claims) == 3
     assert len(build_study(given, "small", quick=True).claims) == 2
+
+
+def test_a_grid_may_name_what_its_solver_records_and_what_a_finding_measures():
+    theory = {"axes": [], "case": {"task": "theory", "finding": "counterexample"}}
+    instance = {"axes": [], "case": {"task": "instance"}}
+    grids = {**GIVEN["grid"], "t": theory, "i": instance}
+    named = [("rival", "holdout_rmse"), ("t", "nuclear norm of M_rank"), ("i", "completable")]
+    study = build_study({**GIVEN, "grid": grids, "claims": [{**CLAIM, "grid": g, "value": v} for g, v in named]}, "s")
+    assert len(study.claims) == 3

@@ -153,20 +153,34 @@ def _writer(drawing: Callable[[], Any], kind: str) -> Callable[[Any], None]:
 
 def _say(options: argparse.Namespace, records: list[Any], page: Path) -> None:
     if options.json:
-        shown = ("name", "quick", "standing", "verdicts", "claims", "tables", "failures")
+        shown = ("name", "quick", "standing", "verdicts", "origins", "claims", "tables", "failures")
         print(json.dumps({"page": str(page), "studies": [{key: one[key] for key in shown} for one in records]}))  # noqa: T201
         return
     if options.quiet:
         return
-    from rankwise.report.study import ours, verdict
-    from rankwise.report.wording import significant
+    from rankwise.report.claims import allowed, claimed, ours, verdict
 
     for record in records:
-        standing, verdicts = record["standing"], record["verdicts"]
-        counts = ", ".join(f"{number} {words}" for words, number in verdicts.items())
-        print(f"{record['name']}: {standing['done']} of {standing['cases']} cases; claims: {counts}")  # noqa: T201
+        standing = record["standing"]
+        print(f"{record['name']}: {standing['done']} of {standing['cases']} cases")  # noqa: T201
+        _say_totals([record])
+        for claim in record["claims"]:
+            if claim["answer"]:
+                print(f"  {claim['answer']}")  # noqa: T201
         for claim in record["claims"]:
             if claim["verdict"] != "reproduced":
-                numbers = f"claimed {significant(claim['published'])}, ours {ours(claim)}"
-                print(f"  {claim['text']}: {numbers}: {verdict(claim)}")  # noqa: T201
+                told = f"claimed {claimed(claim)}" if claim["origin"] != "words" else f"holds if {allowed(claim)}"
+                print(f"  {claim['text']}: {told}, ours {ours(claim)}: {verdict(claim)}")  # noqa: T201
+    if len(records) > 1:
+        print(f"{len(records)} studies")  # noqa: T201
+        _say_totals(records)
     print(f"page: {page}")  # noqa: T201
+
+
+def _say_totals(records: list[Any]) -> None:
+    """The verdicts by where the claims come from, all of them last."""
+    from rankwise.report.claims import totals
+
+    for name, own in totals(records).items():
+        counts = ", ".join(f"{number} {words}" for words, number in own.items())
+        print(f"  {name}: {counts}")  # noqa: T201

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import json
 import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rankwise.cli import report
+from rankwise.cli.bar import bar_of
+from rankwise.cli.cost import tell_cost, warn_of_memory
 from rankwise.cli.interrupt import leaving
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
@@ -39,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_study(parser)
-    parser.add_argument("--out", metavar="DIR", help="where records go (default: the study's name)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="where records go (default: the study's name; of --quick NAME-quick)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on: DIR must hold this study already")
     parser.add_argument("--retry", action="store_true", help="run the cases again that failed")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run and what it costs, run nothing")
@@ -73,12 +76,16 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
 def _read(options: argparse.Namespace) -> Any:
     from rankwise.studies import read_study
     from rankwise.studies.library import find
+    from rankwise.studies.study import check_quick
 
     for name in options.modules:
         _import(name)
     data = dict(_pair(one, "--data") for one in options.data)
     changes = {key: _value(text) for key, text in (_pair(one, "--set") for one in options.set)}
-    study = read_study(find(options.study), quick=options.quick, data=data, changes=changes)
+    path = find(options.study)
+    study = read_study(path, quick=options.quick, data=data, changes=changes)
+    if not options.quick:
+        check_quick(path, data)
     return replace(study, options={**study.options, "modules": options.modules})
 
 
@@ -88,7 +95,7 @@ def _import(name: str) -> None:
         sys.path.insert(0, here)
     try:
         importlib.import_module(name)
-    except Exception as error:  # whatever a module of someone else's raises
+    except (Exception, SystemExit) as error:  # whatever a module of someone else's raises
         raise ValueError(f"--import {name}: {type(error).__name__}: {error}") from error
 
 
@@ -115,23 +122,25 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError("--out takes the name of a folder")
     engine = _engine(options)
     study = _read(options)
-    folder = Path(options.out or study.name)
+    folder = Path(options.out or study.home)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not a folder")
     refuse_no_parent(folder)
     if options.resume:
         read_index(folder)
     refuse_another(study, folder)
-    if options.dry_run:
-        return _cost(options, study, folder)
     total = len({case.address for case in study.cases()})
+    if options.scheduler is None and not options.quiet:
+        warn_of_memory(study)
+    if options.dry_run:
+        return tell_cost(options, study, folder)
     if not (options.quiet or options.json):
         for grid in study.grids:
             if grid.lacks:
                 print(f"grid {grid.name} is left out: give its file with --data {grid.lacks}=PATH")  # noqa: T201
-    with leaving(lambda: "what is on record stays, and the same command goes on"), _bar(options, total) as advance:
+    with leaving(lambda: "what is on record stays, and the same command goes on"), bar_of(options, total) as bar:
         standing = run_study(
-            study, folder, engine=engine, retry=options.retry, progress=advance, check=options.interrupt.check
+            study, folder, engine=engine, retry=options.retry, progress=bar.advance, share=bar.share, check=bar.check
         )
     _say(options, standing, folder)
     return 0
@@ -152,71 +161,6 @@ def _engine(options: argparse.Namespace) -> Any:
         tls = {"ca": options.tls_ca, "cert": options.tls_cert, "key": options.tls_key}
         return cluster.remote(options.scheduler, **tls, any_version=options.any_version)
     return None if options.workers is None else cluster.local(options.workers)
-
-
-@contextlib.contextmanager
-def _bar(options: argparse.Namespace, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar of cases on standard error."""
-    if options.quiet or options.json:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=False)
-    line = bar.add_task("cases", total=total)
-
-    def advance(done: int) -> None:
-        bar.start()  # only now, so that a mistake found before is one line and nothing else
-        bar.advance(line, done)
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
-def _cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
-    """What would be run: numbers of cases, time and memory."""
-    from rankwise.report.wording import count, plural
-    from rankwise.studies.estimate import estimate
-    from rankwise.studies.plan import batches
-    from rankwise.studies.records import FAILED, SHORT, Records
-
-    cases = study.cases()
-    found = Records(folder / "records").rows({case.address for case in cases}, SHORT)
-    done = {address for address, one in found.items() if not (options.retry and one["result"] == FAILED)}
-    waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
-    cost = estimate(waiting)
-    left = sum(len(batch.cases) for batch in waiting)
-    told = {
-        "cases": len({case.address for case in cases}), "to_run": left, "batches": len(waiting),
-        "at_most_seconds": cost.seconds, "of_unknown_time": cost.unknown, "bytes": cost.bytes,
-    }  # fmt: skip
-    if options.json:
-        print(json.dumps(told))  # noqa: T201
-    elif not options.quiet:
-        print(f"{plural(told['cases'], 'case')}, {count(left)} to run in {plural(len(waiting), 'batch', 'batches')}")  # noqa: T201
-        print(  # noqa: T201
-            f"at most about {_duration(cost.seconds)} for the {left - cost.unknown} whose steps or limits are known, "
-            f"and the time of {plural(cost.unknown, 'other')}; about {max(cost.bytes / 2**20, 1):.0f} MiB in one batch"
-        )
-    return 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:

@@ -9,21 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from . import claims
 from .blocks import Block, Bullets, Card, Cards, Command, Html, Section, Table, Text
 from .page import render_page
 from .sheet import sheet_figure
-from .theory import RELATIONS, finding_section
-from .wording import count, percent, plural, seconds, significant
+from .theory import finding_section
+from .wording import count, plural, seconds, significant
 
 Record = Mapping[str, Any]
-
-# What stands before a verdict, and the tone of its cell.
-VERDICTS = {"reproduced": ("✓", "good"), "not reproduced": ("✗", "caution"), "not run": ("–", "quiet")}
-ORIGINS = {
-    "paper": "Published beside ours", "own": "Our earlier numbers beside these", "target": "Targets",
-    "conjecture": "Conjectures",
-}  # fmt: skip
-BOUNDS = {"<=": "at most", ">=": "at least"}
 
 
 def render_study(record: Record, files: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -31,7 +24,12 @@ def render_study(record: Record, files: Mapping[str, Sequence[str]] | None = Non
 
     files: by name of a figure the places of its static copies, relative to the page.
     """
-    sections = [_headline(record), *_claims(record["claims"]), *_figures(record, files or {}), *_tables(record)]
+    sections = [
+        _headline(record),
+        *claims.claim_sections(record["claims"]),
+        *_figures(record, files or {}),
+        *_tables(record),
+    ]
     sections += [finding_section(finding) for finding in record["findings"]]
     sections += [*_failures(record), _settings(record), _machine(record)]
     sections.append(Section("To run this study again", (Command(shlex.join(record["command"])),)))
@@ -50,8 +48,9 @@ def source_words(record: Record) -> str:
 
 
 def _headline(record: Record) -> Section:
-    standing, verdicts = record["standing"], record["verdicts"]
-    blocks: list[Block] = [Html(_paragraph(part)) for part in record["about"].split("\n\n") if part.strip()]
+    standing = record["standing"]
+    blocks: list[Block] = [*claims.answers(record["claims"])]
+    blocks += [Html(_paragraph(part)) for part in record["about"].split("\n\n") if part.strip()]
     if standing["done"] < standing["cases"]:
         words = (
             f"This study is not complete: {count(standing['done'])} of {plural(standing['cases'], 'case')} on record."
@@ -63,9 +62,7 @@ def _headline(record: Record) -> Section:
     if empty:
         blocks.append(Text(f"Left out, for want of data given by path: grid {', '.join(empty)}.", "caution"))
     cards = [Card("Cases", f"{count(standing['done'])} of {count(standing['cases'])}", _ends(standing))]
-    if record["claims"]:
-        words = f"{count(verdicts['not reproduced'])} not reproduced, {count(verdicts['not run'])} not run"
-        cards.append(Card("Claims reproduced", f"{count(verdicts['reproduced'])} of {len(record['claims'])}", words))
+    cards += claims.claim_cards(record)
     checks = [check for finding in record["findings"] for check in finding["checks"]]
     if checks:
         holding = sum(check["holds"] for check in checks)
@@ -90,79 +87,6 @@ def long(number: float) -> str:
 def _ends(standing: Record) -> str:
     """Why the cases ended, the most frequent reason first."""
     return ", ".join(f"{count(number)} {name.replace('_', ' ')}" for name, number in standing["ends"].items())
-
-
-def _claims(claims: Sequence[Record]) -> list[Section]:
-    """A table of verdicts for what was published, one for what was not."""
-    made = []
-    for origin, title in ORIGINS.items():
-        own = [claim for claim in claims if claim["origin"] == origin]
-        if own:
-            made.append(Section(title, (claims_table(own, origin),)))
-    return made
-
-
-def claims_table(claims: Sequence[Record], origin: str, before: str = "") -> Table:
-    """Each claim with the published number, ours, how near is near enough, and the verdict; before: in the caption."""
-    sourced = any(claim["source"] for claim in claims)
-    told = "published" if origin == "paper" else "claimed"
-    head = ("claim", *["source"] * sourced, told, "ours", "holds if", "verdict")
-    rows = [
-        (
-            claim["text"],
-            *[claim["source"]] * sourced,
-            significant(claim["published"]),
-            ours(claim),
-            allowed(claim),
-            verdict(claim).replace(" ", "\u00a0", 1),
-        )
-        for claim in claims
-    ]
-    kept = sum(claim["verdict"] == "reproduced" for claim in claims)
-    tones = [VERDICTS[claim["verdict"]][1] for claim in claims]
-    caption = f"{before}{count(kept)} of {plural(len(claims), 'claim')} reproduced"
-    return Table(caption, head, rows, None, (0, 1, 4, 5) if sourced else (0, 3, 4), True, tones)
-
-
-def ours(claim: Record) -> str:
-    """Our number; of a ratio with what it is the ratio of."""
-    number = significant(claim["ours"])
-    if claim["parts"] and claim["ours"] is not None:
-        number += f" ({significant(claim['parts'][0])} / {significant(claim['parts'][1])})"
-    return number
-
-
-def allowed(claim: Record) -> str:
-    """How near is near enough, in words."""
-    if claim["within"] and claim["within"][0] == claim["within"][1]:
-        return f"exactly {significant(claim['within'][0])}"
-    if claim["within"]:
-        return f"from {significant(claim['within'][0])} to {significant(claim['within'][1])}"
-    factor, tolerance = claim["factor"], claim["tolerance"]
-    slack = f"a\u00a0factor of\u00a0{factor:g}" if factor else percent(tolerance) if tolerance else ""
-    if tolerance and not claim["published"]:
-        slack = significant(tolerance)
-    what = "ratio" if claim["ratio"] else "ours"
-    if claim["relation"] == "=":
-        return f"within {slack}" if slack else "exactly"
-    bound = f"{what} {RELATIONS[claim['relation']]} {significant(claim['published'])}"
-    return f"{bound} (up to {slack})" if slack else bound
-
-
-def verdict(claim: Record) -> str:
-    """The verdict in plain words, and if it is not reproduced by how much."""
-    words = f"{VERDICTS[claim['verdict']][0]} {claim['verdict']}"
-    if claim["reason"]:
-        return f"{words}: {claim['reason']}"
-    if claim["verdict"] == "reproduced":
-        return words
-    difference = claim["difference"] or {}
-    if "ratio" in difference:
-        what = "bound" if claim["relation"] in BOUNDS else "claimed value"
-        return f"{words}: {significant(difference['ratio'])} × the {what}"
-    if "absolute" in difference:
-        return f"{words}: off by {significant(difference['absolute'])}"
-    return words
 
 
 def _figures(record: Record, files: Mapping[str, Sequence[str]]) -> list[Section]:
@@ -198,9 +122,14 @@ def _tables(record: Record) -> list[Section]:
 
 
 def _caption(table: Record) -> str:
-    over = table["statistic"]
-    told = f"{table['value']}, {over} over the rest" if table["value"] else f"{over} over the rest"
-    told = table["value"] if over.startswith("share") or over == "count" else told
+    over, value = table["statistic"], table["value"]
+    if over.startswith("share") or over == "count":
+        told = value
+    elif value and value.casefold() not in f"{table['title']}. {table['caption']}".casefold():
+        told = f"{value}, {over} over the rest"
+    else:
+        # A title that names the statistic has said it; "mean square error" does not.
+        told = "" if re.search(rf"\b{over}\b(?! square)", table["title"], re.IGNORECASE) else f"{over} over the rest"
     parts = (table["title"], table["caption"].removesuffix("."), told[:1].upper() + told[1:])
     return ". ".join(part for part in parts if part)
 
@@ -262,29 +191,43 @@ def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
         f"{title} ({PurePosixPath(page).parent})" if titles.count(title) > 1 else title
         for title, page in zip(titles, pages, strict=True)
     ]
-    totals = {name: sum(record["verdicts"][name] for record in records) for name in VERDICTS}
-    claims, cases = sum(totals.values()), [record["standing"] for record in records]
+    cases, counted = [record["standing"] for record in records], claims.totals(records)
     cards = Cards((
         Card("Studies", count(len(records)), f"{count(sum(one['done'] for one in cases))} cases on record of "
              f"{count(sum(one['cases'] for one in cases))}"),
-        Card("Claims reproduced", f"{count(totals['reproduced'])} of {count(claims)}",
-             f"{count(totals['not reproduced'])} not reproduced, {count(totals['not run'])} not run"),
+        *(Card(name.capitalize(), claims.kept(own), claims.rest(own)) for name, own in counted.items()),
         Card("Computing time", long(sum(record["machine"]["seconds"] for record in records))),
     ))  # fmt: skip
-    rows = [
-        (name, "quick" if record["quick"] else "full", f"{count(one['done'])} of {count(one['cases'])}",
-         count(one["failed"]), *(count(record["verdicts"][words]) for words in VERDICTS))
-        for name, record, one in zip(names, records, cases, strict=True)
-    ]  # fmt: skip
-    head = ("study", "version", "cases", "failed", *VERDICTS)
-    table = Table("Verdicts", head, rows, None, (0, 1), True, links=pages)
-    sections = [Section("", (cards,)), Section("All studies", (table,))]
+    sections = [
+        Section("", (cards,)),
+        Section("All studies", (_runs(records, names, pages), _verdicts(records, names))),
+    ]
     for name, record, page in zip(names, records, pages, strict=True):
-        tables = [
-            claims_table(own, origin, f"{title}: ")
-            for origin, title in ORIGINS.items()
-            if (own := [claim for claim in record["claims"] if claim["origin"] == origin])
-        ]
+        own = claims.by_origin(record["claims"]).items()
+        tables = [claims.claims_table(some, key, f"{claims.ORIGINS[key].title}: ") for key, some in own]
         told = Text(subtitle(record), "quiet"), *(tables or [Text("It makes no claims.", "quiet")])
         sections.append(Section(name, told, page))
     return render_page("Studies", sections, subtitle=plural(len(records), "study", "studies"))
+
+
+def _runs(records: Sequence[Record], names: Sequence[str], pages: Sequence[str]) -> Table:
+    """A line for each study: how much of it is on record."""
+    rows = []
+    for name, record in zip(names, records, strict=True):
+        one = record["standing"]
+        done, taken = f"{count(one['done'])} of {count(one['cases'])}", long(record["machine"]["seconds"])
+        rows.append((name, "quick" if record["quick"] else "full", done, count(one["failed"]), taken))
+    return Table("Runs", ("study", "version", "cases", "failed", "time"), rows, None, (0, 1), True, links=pages)
+
+
+def _verdicts(records: Sequence[Record], names: Sequence[str]) -> Table:
+    """A line for each study: how many of its claims of each origin are reproduced, and of all of them."""
+    given = {key for record in records for key in record["origins"]}
+    kinds = {key: one.short for key, one in claims.ORIGINS.items() if key in given}
+    rows = []
+    for name, record in zip(names, records, strict=True):
+        own, every = record["origins"], record["verdicts"]
+        cells = [claims.kept(own[key]) if key in own else "" for key in kinds]
+        rows.append((name, *cells, claims.kept(every) if record["claims"] else "", count(every["not run"])))
+    caption = "Claims reproduced, of claims made, by where they come from"
+    return Table(caption, ("study", *kinds.values(), "all", "not run"), rows, None, (0,), True)

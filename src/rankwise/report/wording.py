@@ -36,6 +36,14 @@ def significant(value: object, digits: int = 3) -> str:
     return f"{sign}{mantissa} × 10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
+def exact(value: object) -> str:
+    """A number with as many digits as it was written with, and no more; a dash where there is none."""
+    number = finite(value)
+    if number is None:
+        return "–"
+    return significant(number, len(f"{abs(number)!r}".partition("e")[0].replace(".", "").strip("0")) or 1)
+
+
 def count(value: object) -> str:
     """A whole number with thousands separated; a dash where there is none."""
     number = finite(value)

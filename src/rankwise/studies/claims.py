@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from rankwise.spec.reading import check_kind, refuse_unknown, section, table
-from rankwise.studies.records import FAILED
+from rankwise.studies.records import FAILED, Row
 from rankwise.studies.scope import Scope
 from rankwise.studies.values import KEYS as VALUE_KEYS
 from rankwise.studies.values import Value, read_number, read_value
@@ -17,10 +18,20 @@ if TYPE_CHECKING:
     from rankwise.studies.folder import Folder
 
 KEYS = (
-    "text", "published", "than", "source", "relation", "factor", "tolerance", "within", "quick", "origin", *VALUE_KEYS,
+    "text", "published", "than", "source", "relation", "factor", "tolerance", "within", "quick", "origin", "yes", "no",
+    *VALUE_KEYS,
 )  # fmt: skip
 RELATIONS = ("=", "<=", ">=")
-ORIGINS = ("paper", "own", "target", "conjecture")
+# Where what is claimed comes from, in the order of a page. Verdicts of different origins are never added up unsaid.
+ORIGINS: dict[str, str] = {
+    "paper": "a number that a paper states or shows",
+    "words": "said in words by a paper; the bound is ours",
+    "theorem": "proved, or a number that follows from what is proved",
+    "conjecture": "conjectured, by a paper or by us",
+    "conditional": "a published number under a hypothesis of ours about the instances, or on chosen ones",
+    "own": "an earlier measurement of ours, or a bound made from one",
+    "target": "what we want to reach",
+}
 REPRODUCED, NOT_REPRODUCED, NOT_RUN = "reproduced", "not reproduced", "not run"
 
 
@@ -30,7 +41,7 @@ class Claim:
 
     relation "=" holds within a factor either way, within a tolerance relative to `published` (absolute where that is
     0), within an interval, or, with none of these, exactly; "<=" and ">=" if `published` is not passed by more than
-    factor or tolerance.
+    factor or tolerance. origin: one of `ORIGINS`. yes, no: what the verdict answers, for the top of the page.
     """
 
     text: str
@@ -43,6 +54,8 @@ class Claim:
     within: tuple[float, float] | None
     source: str
     origin: str
+    yes: str = ""
+    no: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -65,16 +78,20 @@ def read_claim(given: Mapping[str, Any], path: str, scope: Scope) -> Claim:
         ValueError: naming the key's path.
     """
     refuse_unknown(given, KEYS, f"{path}.")
-    for key, kind in {"text": "str", "source": "str", "quick": "bool"}.items():
+    for key in ("text", "source", "origin", "relation", "yes", "no", "quick"):
         if key in given:
-            check_kind(given[key], {kind}, f"{path}.{key}")
+            check_kind(given[key], {"bool" if key == "quick" else "str"}, f"{path}.{key}")
     for key in ("published", "factor", "tolerance"):
         if key in given:
             read_number(given[key], f"{path}.{key}")
-    origin, relation = given.get("origin", "paper"), given.get("relation", "=")
+    origin, relation = given.get("origin", "paper" if "published" in given else "words"), given.get("relation", "=")
     for key, value, known in (("origin", origin, ORIGINS), ("relation", relation, RELATIONS)):
         if value not in known:
             raise ValueError(f"{path}.{key} must be {', '.join(map(repr, known))}, not {value!r}")
+    if origin == "paper" and "published" not in given:
+        raise ValueError(f'{path}.published is missing: what a paper says in words has origin = "words"')
+    if ("yes" in given) != ("no" in given):
+        raise ValueError(f"{path} has only one of yes and no: an answer needs both")
     value = read_value(given, path, scope)
     than = None
     if "than" in given:
@@ -86,7 +103,7 @@ def read_claim(given: Mapping[str, Any], path: str, scope: Scope) -> Claim:
     _check_slack(given, path, relation, published)
     return Claim(
         section(given, "text", f"{path}."), value, than, published, relation, given.get("factor"),
-        given.get("tolerance"), within, given.get("source", ""), origin,
+        given.get("tolerance"), within, given.get("source", ""), origin, given.get("yes", ""), given.get("no", ""),
     )  # fmt: skip
 
 
@@ -116,39 +133,73 @@ def _check_slack(given: Mapping[str, Any], path: str, relation: str, published: 
 
 def judge(claim: Claim, folder: Folder) -> dict[str, Any]:
     """The claim with our number, the verdict and by how much, as plain numbers and words."""
-    ours, runs, reason = _measure(claim.value, folder)
+    ours, runs, lack, miss = _measure(claim.value, folder)
     parts = None
     if claim.than is not None:
-        other, _, lack = _measure(claim.than, folder)
-        reason, parts = reason or lack, [ours, other]
-        ours = ours / other if ours is not None and other else None
+        other, _, *more = _measure(claim.than, folder)
+        lack, miss, parts = lack or more[0], miss or more[1], [ours, other]
+        ours, odd = _divided(ours, other)
+        if odd and ours is None:
+            lack = odd
+        miss = miss or odd
     low, high = claim.limits
-    verdict = NOT_RUN if reason else REPRODUCED if ours is not None and low <= ours <= high else NOT_REPRODUCED
+    kept = ours is not None and low <= ours <= high
+    verdict = NOT_RUN if lack else REPRODUCED if kept else NOT_REPRODUCED
+    unknown = f"Not known yet: {claim.text}" if claim.yes else ""
+    answer = {REPRODUCED: claim.yes, NOT_REPRODUCED: claim.no}.get(verdict, unknown)
+    ours = ours if ours is not None and math.isfinite(ours) else None
     return {
         "text": claim.text, "source": claim.source, "origin": claim.origin, "published": claim.published,
         "relation": claim.relation, "factor": claim.factor, "tolerance": claim.tolerance, "within": claim.within,
+        "limits": [end if math.isfinite(end) else None for end in claim.limits],
         "value": claim.value.words, "statistic": claim.value.statistic, "ratio": claim.than is not None,
         "parts": parts, "ours": ours, "runs": runs, "verdict": verdict, "difference": _difference(claim, ours),
-        "reason": reason or ("" if ours is not None else "no run has this number"),
+        "reason": lack or miss, "answer": answer,
     }  # fmt: skip
 
 
-def _measure(value: Value, folder: Folder) -> tuple[float | None, int, str]:
-    """The number, of how many runs it is, and why it could not be had."""
+def _measure(value: Value, folder: Folder) -> tuple[float | None, int, str, str]:
+    """The number, of how many runs it is, why it could not be had, and why there is none though it could."""
     entries = folder.select(value.grid, value.where)
     if not entries:
-        return None, 0, "this version of the study has no such case"
+        return None, 0, "this version of the study has no such case", ""
     numbers = folder.numbers(entries, value)
     if not numbers:
-        return (
-            None,
-            0,
-            f"none of its {len(entries)} cases is on record" if len(entries) > 1 else "its case is not on record",
-        )
-    if all(folder.rows[entry.address]["result"] == FAILED for entry in entries if entry.address in folder.rows):
-        return None, len(numbers), "all its cases failed"
-    reason = f"only {len(numbers)} of its {len(entries)} cases are on record" if len(numbers) < len(entries) else ""
-    return value.over(numbers), len(numbers), reason
+        none = f"none of its {len(entries)} cases is on record" if len(entries) > 1 else "its case is not on record"
+        return None, 0, none, ""
+    rows = [folder.rows[entry.address] for entry in entries if entry.address in folder.rows]
+    if all(row["result"] == FAILED for row in rows):
+        return None, len(numbers), "all its cases failed", ""
+    if len(numbers) < len(entries):
+        lack = f"only {len(numbers)} of its {len(entries)} cases are on record"
+        return value.over(numbers), len(numbers), lack, ""
+    if all(number is None for number in numbers):
+        more = folder.curves([row["address"] for row in rows])
+        whole = [row | more.get(row["address"], {}) for row in rows]
+        if not any(value.is_in(row) for row in whole):
+            return None, len(numbers), f"no run has this number{_meant(value, whole)}", ""
+        if value.over(numbers) is None:
+            never = isinstance(value.at, tuple)
+            return None, len(numbers), "", "it never happens in any run" if never else "it is not finite in any run"
+    return value.over(numbers), len(numbers), "", ""
+
+
+def _meant(value: Value, rows: Sequence[Row]) -> str:
+    """The nearest name that some run has, where there is one."""
+    names = {name for row in rows for held in ("numbers", "curves", "vectors") for name in row.get(held, ())}
+    close = get_close_matches(value.name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _divided(ours: float | None, other: float | None) -> tuple[float | None, str]:
+    """The ratio, beyond all numbers where only `other` is 0, and what is odd about it."""
+    if ours is None or other is None:
+        return None, ""
+    if other:
+        return ours / other, ""
+    if ours:
+        return math.copysign(math.inf, ours), "the number it is divided by is 0"
+    return None, "both numbers of the ratio are 0"
 
 
 def _difference(claim: Claim, ours: float | None) -> dict[str, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rankwise.studies.cases import Case
 from rankwise.studies.study import Study
 
 INDEX, CASES = "study.json", "cases.parquet"
+ELSEWHERE = "name another folder with --out"
 ANEW = "delete it and run the study again, which writes it anew and keeps the records"
 
 
@@ -26,21 +28,64 @@ def write_index(study: Study, cases: Sequence[Case], folder: Path) -> None:
     """
     refuse_another(study, folder)
     folder.mkdir(parents=True, exist_ok=True)
+    out = {} if folder == Path(study.home) else {"out": str(folder)}
     axes = list(dict.fromkeys(name for case in cases for name in case.labels))
     columns: dict[str, Any] = {"address": [case.address for case in cases], "grid": [case.grid for case in cases]}
     for name in axes:
         columns[name] = _column([case.labels.get(name) for case in cases])
     write_atomically(folder / CASES, lambda file: pq.write_table(pa.table(columns), file))
-    place_of = str(study.folder.resolve())
-    described = {"name": study.name, "folder": place_of, "study": study.given, "options": study.options}
+    place_of, options = str(study.folder.resolve()), {**study.options, **out}
+    described = {
+        "name": study.name, "folder": place_of, "file": study.file and _relative(Path(study.file), folder),
+        "study": study.given, "options": options,
+    }  # fmt: skip
     text = json.dumps(described, indent=1).encode()
     write_atomically(folder / INDEX, lambda file: file.write(text))
 
 
 def refuse_another(study: Study, folder: Path) -> None:
-    """Raise a ValueError if the folder holds another study."""
-    if (folder / INDEX).exists() and (other := read_index(folder)["name"]) != study.name:
-        raise ValueError(f"{folder} holds the study {other!r}, not {study.name!r}: take another folder")
+    """Raise a ValueError if the folder holds another study: of another file, or the other version of this one.
+
+    A file is the same if it is the same shipped study, lies in the same place, or in the same place as seen from the
+    folder, as after both were moved; and if it has kept its title or a grid. What else has changed in it, or by
+    `--set`, changes nothing of what it is.
+    """
+    if not (folder / INDEX).exists():
+        return
+    there = read_index(folder)
+    before, now = there.get("options", {}), study.options
+    if there["name"] != study.name:
+        raise ValueError(f"{folder} holds the study {there['name']!r}, not {study.name!r}: {ELSEWHERE}")
+    if bool(before.get("quick")) != bool(now.get("quick")):
+        held, asked = ("quick", "full") if before.get("quick") else ("full", "quick")
+        raise ValueError(f"{folder} holds the {held} version of {study.name!r}, not the {asked} one: {ELSEWHERE}")
+    if there.get("file") and study.file and not _same_file(there, study, folder):
+        raise ValueError(
+            f"{folder} holds a study {study.name!r} of another file, {before.get('file', there['file'])}, "
+            f"not of {now.get('file', study.file)}: {ELSEWHERE}"
+        )
+    title, grids = study.given.get("title"), study.given.get("grid", {"all": {}})
+    given = there["study"]
+    if given.get("title") != title and not grids.keys() & given.get("grid", {"all": {}}).keys():
+        raise ValueError(f"{folder} holds {study.name!r} with another title and other grids: {ELSEWHERE}")
+
+
+def _same_file(there: dict[str, Any], study: Study, folder: Path) -> bool:
+    called = there.get("options", {}).get("file"), study.options.get("file")
+    if called[0] == called[1] == study.name:  # a shipped study, wherever rankwise is installed
+        return True
+    if study.name in called:
+        return False
+    place = Path(study.file).resolve()
+    return place == Path(there["folder"]) / place.name or there["file"] == _relative(place, folder)
+
+
+def _relative(file: Path, folder: Path) -> str:
+    """The file as seen from the folder; on another drive its own place."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
 
 
 def read_index(folder: Path) -> dict[str, Any]:

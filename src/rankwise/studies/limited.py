@@ -134,7 +134,11 @@ def main() -> None:
     os.dup2(2, 1)
     sent = json.load(sys.stdin)
     threading.Thread(target=_end_with, args=(sent["parent"],), daemon=True).start()
-    json.dump(asdict(_run(sent)), answer, allow_nan=False)
+    try:
+        outcome = _run(sent)
+    except SystemExit as error:  # a case that leaves has failed, whatever status it leaves with
+        outcome = Outcome(FAILED, f"SystemExit: {error}" if str(error) else "SystemExit", 0.0)
+    json.dump(asdict(outcome), answer, allow_nan=False)
     answer.close()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Hashable, Sequence
+import os
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from rankwise.studies.cases import Case
 from rankwise.studies.tasks import TASKS
@@ -62,6 +64,47 @@ def batches(cases: Sequence[Case], most: int) -> list[Batch]:
         size = min(most, _that_fit(members[0]))
         made += [Batch(tuple(members[first : first + size])) for first in range(0, len(members), size)]
     return made
+
+
+def memory() -> int:
+    """The bytes of this machine's memory; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def too_large(cases: Sequence[Case]) -> Iterator[tuple[Case, int]]:
+    """The cases that need more memory than this machine has, with about how much they need."""
+    there = memory()
+    for case in cases:
+        needed = TASKS[case.settings["task"]].size(case.of_task)
+        if 0 < there < needed:
+            yield case, needed
+
+
+def refuse_vast(settings: Mapping[str, Any]) -> None:
+    """Refuse an instance that this machine cannot hold, before it is drawn.
+
+    Raises:
+        ValueError: with the path of its shape, and what it would need.
+    """
+    problem = settings.get("problem")
+    truth = problem.get("truth") if isinstance(problem, Mapping) else None
+    shape = truth.get("shape") if isinstance(truth, Mapping) else None
+    if not isinstance(problem, Mapping) or not isinstance(shape, list | tuple) or len(shape) != 2:
+        return  # which is refused, or needs nothing, where it is read
+    if problem.get("name") == "rank_one_sensing" or any(type(side) is not int or side < 1 for side in shape):
+        return
+    entries, count = shape[0] * shape[1], problem.get("count")
+    # A mark for every entry; and where many are drawn, or all are needed as numbers, 8 bytes each.
+    sparse = problem.get("name", "completion") == "completion" and type(count) is int and count <= entries // 50
+    needed, there = entries * (1 if sparse else 9), memory()
+    if 0 < there < needed:
+        raise ValueError(
+            f"problem.truth.shape: drawing observations of a matrix of shape {list(shape)} needs "
+            f"{needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB"
+        )
 
 
 def _that_fit(case: Case) -> int:

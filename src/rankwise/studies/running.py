@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ from rankwise.studies.tasks import TASKS
 
 # Called with the cases done since the last call.
 Progress = Callable[[int], None]
+# Called with how much of the batch in hand is done, counted in cases.
+Share = Callable[[float], None]
+# Called with a step and the last one.
+Steps = Callable[[int, int], Any]
+DELETE = "delete it to begin anew"
 # Runs batches in any order and hands out the rows of each as it ends.
 Finished = Generator[tuple[Batch, list[Row]], None, None]
 Engine = Callable[[Sequence[Batch], Path, Callable[[], None], Path], Finished]
@@ -44,12 +50,15 @@ def run_study(
     engine: Engine | None = None,
     retry: bool = False,
     progress: Progress | None = None,
+    share: Share | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Standing:
     """Run the cases that `folder` has no record of; with `retry` also those that failed.
 
-    engine: who runs the batches; this process, one after the other, if None. check: called now and then; what it
-    raises ends the run, of which only the batches in hand are lost.
+    engine: who runs the batches; this process, one after the other, if None. progress: called with the cases done
+    since the last call. share: called, in this process, with how much of the batch in hand is done, counted in cases.
+    check: called now and then while batches run; what it raises ends the run, of which only the batches in hand are
+    lost.
 
     Raises:
         ValueError: if the study cannot run as it stands, or the folder holds another study.
@@ -65,7 +74,7 @@ def run_study(
         progress(len(done & {case.address for case in cases}))
     scratch = folder.resolve() / "checkpoints"
     # Closed whatever happens, so that an engine's processes end with the run.
-    with closing((engine or here)(waiting, study.folder.resolve(), check, scratch)) as finished:
+    with closing((engine or partial(here, share=share))(waiting, study.folder.resolve(), check, scratch)) as finished:
         for batch, rows in finished:
             records.put(batch.name, rows)
             for one in (batch, *batch.alone):
@@ -75,11 +84,23 @@ def run_study(
     return standing(study, folder, cases)
 
 
-def here(waiting: Sequence[Batch], folder: Path, check: Callable[[], None], scratch: Path | None = None) -> Finished:
+def here(
+    waiting: Sequence[Batch],
+    folder: Path,
+    check: Callable[[], None],
+    scratch: Path | None = None,
+    share: Share | None = None,
+) -> Finished:
     """This process, one batch after the other."""
     for batch in waiting:
+
+        def tell(step: int, last: int, many: int = len(batch.cases)) -> None:
+            check()
+            if share is not None:
+                share(many * min(step / max(last, 1), 1.0))
+
         check()
-        yield batch, run_batch(batch, folder, lambda *_: check(), scratch)
+        yield batch, run_batch(batch, folder, tell, scratch)
 
 
 def checkpoint_of(batch: Batch, scratch: Path) -> Path:
@@ -87,7 +108,7 @@ def checkpoint_of(batch: Batch, scratch: Path) -> Path:
     return scratch / f"{batch.name}.checkpoint"
 
 
-def run_batch(batch: Batch, folder: Path, progress: Any = None, scratch: Path | None = None) -> list[Row]:
+def run_batch(batch: Batch, folder: Path, progress: Steps | None = None, scratch: Path | None = None) -> list[Row]:
     """The rows of a batch; where it fails as a whole, each member is run alone, so that one does not take all down.
 
     scratch: a folder in which long runs save themselves, to go on from there when they are begun again.
@@ -108,16 +129,26 @@ def run_batch(batch: Batch, folder: Path, progress: Any = None, scratch: Path | 
 
             with threadpool_limits(1, user_api="blas"):
                 outcomes = task.run(batch.settings, folder, progress, **keep)
-    except Exception as error:  # whatever a case raises is that case's result
-        if isinstance(error, RefusedCheckpoint) or (keep and getattr(error, "filename", "") == str(keep["keep"])):
+    except (Exception, SystemExit) as error:  # whatever a case raises is that case's result
+        if isinstance(error, RefusedCheckpoint):
+            # No command of a study names this file, as others that are refused can be named anew.
+            words = str(error).replace(", or name another file", "").replace("name another file", DELETE)
+            raise RefusedCheckpoint(words) from error
+        if keep and getattr(error, "filename", "") == str(keep["keep"]):
             raise  # the disk's trouble is no case's result
         if progress is not None:
             progress(0, 1)  # nor is an interruption, which another error may stand for
         if len(batch.cases) > 1:
-            return [one for alone in batch.alone for one in run_batch(alone, folder, progress, scratch)]
+            parts = enumerate(batch.alone)
+            return [row for i, one in parts for row in run_batch(one, folder, _part(progress, i, batch), scratch)]
         return [failure(first, reason(error), time.perf_counter() - begun, 1, device())]
     where = device()
     return [row(case, one, len(batch.cases), where) for case, one in zip(batch.cases, outcomes, strict=True)]
+
+
+def _part(progress: Steps | None, i: int, batch: Batch) -> Steps | None:
+    """The progress of the i-th case of a batch, as that of the batch."""
+    return progress and (lambda step, last: progress(i * last + step, len(batch.cases) * last))
 
 
 def reason(error: BaseException) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from rankwise.measures import MEASURES
 from rankwise.registry import nearest
-from rankwise.solvers import SOLVERS, Solver
+from rankwise.solvers import SOLVERS
 from rankwise.spec.reading import table
+from rankwise.studies.tasks.instance import OF_INSTANCE
 from rankwise.studies.tasks.measuring import FINAL, RANK_ERROR
 from rankwise.studies.tasks.recover import OF_RECOVER
+from rankwise.studies.tasks.theory import HOLDS
 
 if TYPE_CHECKING:
     from rankwise.studies.axes import Axis
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 SEED = "seed"
 # Numbers of a row that are columns of their own.
 COLUMNS = ("steps", "rank", "seconds")
+# What the rows of every task have beside the columns; of another task, given by a module, only running tells.
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "solve": (*FINAL, RANK_ERROR, "train_loss"), "recover": (*FINAL, RANK_ERROR, *OF_RECOVER),
+    "instance": OF_INSTANCE, "theory": (HOLDS,),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +36,8 @@ class Scope:
     """What may be named.
 
     axes: by name. grids: the axes of each grid. numbers: the values that its rows have, None if only running tells.
+    measuring: the grids of findings, whose rows have more numbers than these: each finding names its checks by its
+    arguments, and only running it tells which there are.
     called: every value that each axis has; None in a smaller version of a study, where some may be missing.
     """
 
@@ -35,6 +45,7 @@ class Scope:
     grids: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     called: Mapping[str, frozenset[str]] | None = None
+    measuring: frozenset[str] = frozenset()
 
     def grid(self, name: Any, path: str) -> str:
         """The grid of that name, the first one if None."""
@@ -60,7 +71,9 @@ class Scope:
             raise ValueError(f"{path} must be a name, not {name!r}")
         if names is None or name in names:
             return name
-        if name in MEASURES:
+        if grid in self.measuring and not get_close_matches(name, names, n=1):
+            return name
+        if name in MEASURES and grid not in self.measuring:
             raise ValueError(f"{path}: {name!r} is not in `track` of grid {grid!r}")
         raise ValueError(f"{path}: there is no value {name!r}{nearest(name, names)}")
 
@@ -108,31 +121,34 @@ def scope_of(grids: Iterable[Grid], axes: Mapping[str, Axis], versions: Iterable
         {grid.name: tuple(axis.name for axis in grid.axes) for grid in grids},
         {grid.name: _numbers(grid) for grid in grids},
         {name: frozenset(values) for name, values in called.items()} if called else None,
+        frozenset(grid.name for grid in grids if "theory" in _tasks(grid)),
     )
 
 
+def _changes(grid: Grid) -> list[Mapping[str, Any]]:
+    """What the values of its axes change."""
+    return [change for axis in grid.axes for change in axis.changes]
+
+
+def _tasks(grid: Grid) -> set[str]:
+    return {grid.settings["task"], *(change["task"] for change in _changes(grid) if "task" in change)}
+
+
 def _numbers(grid: Grid) -> frozenset[str] | None:
-    """What the rows of a grid hold; None where the task or a solver adds names of its own."""
-    changes = [change for axis in grid.axes for change in axis.changes]
-    tasks = {grid.settings["task"], *(change["task"] for change in changes if "task" in change)}
-    if not tasks <= {"solve", "recover"}:
+    """What the rows of a grid hold; None where a task adds names of its own."""
+    tasks, changes = _tasks(grid), _changes(grid)
+    if not tasks <= NUMBERS.keys():
         return None
-    common = {*FINAL, *COLUMNS, RANK_ERROR, *(OF_RECOVER if "recover" in tasks else ())}
-    if tasks == {"recover"}:
-        return frozenset(common)
-    tracked = [grid.settings.get("track", []), *(change.get("track", []) for change in changes)]
-    solvers = {_solver(grid.settings.get("solver")), *(_solver(change.get("solver")) for change in changes)}
-    solvers |= {change.get("solver.name") for change in changes}
-    if any(_records(name) for name in solvers):
-        return None
-    names = {name for each in tracked if isinstance(each, list) for name in each if isinstance(name, str)}
-    return frozenset({*common, "train_loss", *names})
+    names = {*COLUMNS, *(name for task in tasks for name in NUMBERS[task])}
+    if "solve" in tasks:
+        tracked = [grid.settings.get("track", []), *(change.get("track", []) for change in changes)]
+        names |= {name for each in tracked if isinstance(each, list) for name in each if isinstance(name, str)}
+        solvers = [_solver(grid.settings.get("solver")), *(_solver(change.get("solver")) for change in changes)]
+        solvers += [_solver(change.get("solver.name")) for change in changes]
+        names |= {own for one in solvers if one in SOLVERS for own in SOLVERS[one].recorded}
+    return frozenset(names)
 
 
-def _solver(given: Any) -> Any:
-    return given.get("name") if isinstance(given, Mapping) else given
-
-
-def _records(name: Any) -> bool:
-    """Whether a solver adds numbers of its own to the history."""
-    return isinstance(name, str) and name in SOLVERS and SOLVERS[name].record is not Solver.record
+def _solver(given: Any) -> str:
+    name = given.get("name") if isinstance(given, Mapping) else given
+    return name if isinstance(name, str) else ""

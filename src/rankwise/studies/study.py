@@ -17,7 +17,9 @@ from rankwise.spec.reading import check_kind, known, refuse_unknown, table, word
 from rankwise.studies.asked import read_asked
 from rankwise.studies.axes import Axis, read_axis, refuse_empty, refuse_twice, seeds_axis, taken_of
 from rankwise.studies.cases import OF_CASE, Case, address, check_limit
+from rankwise.studies.library import shipped
 from rankwise.studies.overlay import Settings, overlay, put
+from rankwise.studies.plan import refuse_vast
 from rankwise.studies.scope import SEED, scope_of
 from rankwise.studies.tasks import TASKS, Task
 
@@ -75,8 +77,9 @@ class Study:
 
     name, title, about, source: what it is called, what it is about, and the paper. figures, tables, claims: what is
     made of its records, as given. batch: the most cases in one batch. given: the file as it was read, after
-    `quick` and `changes`. folder: where file names in it start from. options: `quick`, `data` and `changes` as given,
-    and what else belongs to the command that runs it again. file: what it was read from, "" if from nothing.
+    `quick` and `changes`. folder: where file names in it start from. options: what belongs to the command that runs it
+    again: `quick`, `data` and `changes` as given, and `file`, its path as given or the name of a shipped study. file:
+    what it was read from, "" if from nothing.
     """
 
     name: str
@@ -93,6 +96,11 @@ class Study:
     folder: Path = Path()
     options: Settings = field(default_factory=dict)
     file: str = ""
+
+    @property
+    def home(self) -> str:
+        """The folder that it is run in unless another one is named; the quick version has its own."""
+        return f"{self.name}-quick" if self.options.get("quick") else self.name
 
     def cases(self) -> list[Case]:
         """All cases of all grids that have their data, checked: nothing that a case needs is unknown or impossible.
@@ -129,9 +137,12 @@ def takes(task: Task, key: str) -> bool:
 def _check(task: Task, case: Case, folder: Path) -> None:
     try:
         check_limit(case.settings)
+        refuse_vast(case.of_task)
         task.check(case.of_task, folder)
     except ValueError as error:
         raise ValueError(f"{case.words}: {error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{case.words}: problem: not enough memory for this: {error}") from error
 
 
 def read_study(
@@ -154,7 +165,23 @@ def read_study(
     given = read_toml(path)
     with _naming(str(path)):
         study = build_study(given, path.stem, path.parent, quick=quick, data=data, changes=changes)
-    return replace(study, file=str(path))
+    return replace(study, file=str(path), options={**study.options, "file": _called(path)})
+
+
+def _called(path: Path) -> str:
+    """What a study's file is called in commands: the name of a shipped study, or its path as given."""
+    own = shipped().get(path.stem)
+    return path.stem if own is not None and own.resolve() == path.resolve() else str(path)
+
+
+def check_quick(path: str | Path, data: Mapping[str, str] | None = None) -> None:
+    """Raise the ValueError with which the quick version of a study would be refused, if it has one."""
+    path = Path(path)
+    if "quick" in read_toml(path):
+        try:
+            read_study(path, quick=True, data=data).cases()
+        except ValueError as error:
+            raise ValueError(f"{error} (in the quick version)") from error
 
 
 @contextmanager

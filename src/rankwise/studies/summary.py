@@ -9,11 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rankwise.studies.asked import read_asked
-from rankwise.studies.claims import NOT_REPRODUCED, NOT_RUN, REPRODUCED, judge
+from rankwise.studies.claims import NOT_REPRODUCED, NOT_RUN, ORIGINS, REPRODUCED, judge
 from rankwise.studies.compare import dotted
 from rankwise.studies.drawn import Sheet, draw_figure
 from rankwise.studies.folder import Folder
-from rankwise.studies.library import shipped
 from rankwise.studies.records import FAILED
 from rankwise.studies.tables import fill_table
 from rankwise.theory.finding import plain
@@ -41,7 +40,7 @@ def summarize(folder: Folder) -> tuple[dict[str, Any], list[Sheet]]:
     record = {
         "name": folder.index["name"], "title": given.get("title", folder.index["name"]),
         "about": given.get("about", ""), "source": given.get("source", ""), "quick": _options(folder).get("quick"),
-        "standing": _standing(folder), "verdicts": _verdicts(claims), "claims": claims,
+        "standing": _standing(folder), "verdicts": _verdicts(claims), "origins": _origins(claims), "claims": claims,
         "figures": [_sheet(sheet) for sheet in sheets],
         "tables": [fill_table(table, folder) for table in asked.tables],
         "findings": _findings(folder), "settings": _settings(folder), "machine": _machine(folder),
@@ -72,6 +71,12 @@ def _standing(folder: Folder) -> dict[str, Any]:
 def _verdicts(claims: list[dict[str, Any]]) -> dict[str, int]:
     counted = Counter(claim["verdict"] for claim in claims)
     return {verdict: counted.get(verdict, 0) for verdict in (REPRODUCED, NOT_REPRODUCED, NOT_RUN)}
+
+
+def _origins(claims: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """The verdicts of each origin that some claim has."""
+    kept = {origin: [claim for claim in claims if claim["origin"] == origin] for origin in ORIGINS}
+    return {origin: _verdicts(own) for origin, own in kept.items() if own}
 
 
 def _sheet(sheet: Sheet) -> dict[str, Any]:
@@ -146,9 +151,10 @@ def _failures(folder: Folder) -> list[dict[str, Any]]:
 
 def command(folder: Folder) -> list[str]:
     """The words of the command that runs the study again."""
-    name, options = folder.index["name"], _options(folder)
-    words = ["rankwise", "study", "run", name if name in shipped() else f"{name}.toml"]
+    options = _options(folder)
+    words = ["rankwise", "study", "run", options.get("file", f"{folder.index['name']}.toml")]
     words += ["--quick"] * bool(options.get("quick"))
+    words += ["--out", options["out"]] if "out" in options else []
     for module in options.get("modules", ()):
         words += ["--import", module]
     for option in ("data", "changes"):

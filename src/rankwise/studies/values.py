@@ -13,6 +13,7 @@ from rankwise.registry import nearest
 from rankwise.spec.reading import check_kind, section, table
 from rankwise.studies.records import FAILED, Row
 from rankwise.studies.scope import COLUMNS, Scope
+from rankwise.studies.tasks.measuring import FINAL
 
 KEYS = ("value", "at", "component", "where", "grid", "statistic", "level")
 MOMENTS = ("end", "min", "max", "argmin")
@@ -70,6 +71,17 @@ class Value:
             return row["numbers"][self.name]
         steps, values = curve(row, self.name, self.component)
         return self._along(steps, values)
+
+    def is_in(self, row: Row) -> bool:
+        """Whether the row has such a number at all, be it that it is not finite or that a crossing was never met."""
+        if row["result"] == FAILED:
+            return False
+        # A run whose matrix is not finite has none of the final numbers, and no rank.
+        if not row["numbers"] and self.name in (*FINAL, *COLUMNS):
+            return True
+        if self.name in COLUMNS:
+            return row[self.name] is not None
+        return any(self.name in row.get(held, ()) for held in ("numbers", "curves", "vectors"))
 
     def _along(self, steps: Sequence[int], values: np.ndarray) -> float | None:
         """The number of one curve; NaN in it is what was not finite."""

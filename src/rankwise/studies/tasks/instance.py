@@ -19,6 +19,9 @@ from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import number
 from rankwise.studies.tasks.solve import Solve
 
+# The numbers it records; the errors with noise only.
+OF_INSTANCE = ("completable", "error_from_truth", "error_knowing_columns")
+
 
 class Instance(Task):
     """A completion whose truth is known.

@@ -1,0 +1,71 @@
+"""What `rankwise study run --dry-run` prints: how many cases are left, and the time and memory that they take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def tell_cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
+    """Print what would be run: numbers of cases, time and memory; the exit status."""
+    from rankwise.compiled import cores
+    from rankwise.report.wording import count, plural
+    from rankwise.studies.estimate import estimate
+    from rankwise.studies.plan import batches
+    from rankwise.studies.records import FAILED, SHORT, Records
+
+    cases = study.cases()
+    found = Records(folder / "records").rows({case.address for case in cases}, SHORT)
+    done = {address for address, one in found.items() if not (options.retry and one["result"] == FAILED)}
+    waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
+    cost = estimate(waiting, 1 if options.workers else cores())
+    processes = min(options.workers or 1, max(len(waiting), 1))
+    told = {
+        "cases": len({case.address for case in cases}), "to_run": sum(len(batch.cases) for batch in waiting),
+        "batches": len(waiting), "about_seconds": cost.seconds / processes, "of_known_time": cost.fixed,
+        "at_most_seconds": cost.most / processes, "of_bounded_time": cost.bounded, "of_unknown_time": cost.unknown,
+        "bytes": cost.bytes,
+    }  # fmt: skip
+    if options.json:
+        print(json.dumps(told))  # noqa: T201
+    elif not options.quiet:
+        if not waiting:
+            print(f"{plural(told['cases'], 'case')}, nothing left to run")  # noqa: T201
+            return 0
+        batched = plural(len(waiting), "batch", "batches")
+        print(f"{plural(told['cases'], 'case')}, {count(told['to_run'])} to run in {batched}")  # noqa: T201
+        about, most = _duration(told["about_seconds"]), _duration(told["at_most_seconds"])
+        parts = {
+            f"about {about} for {plural(cost.fixed, 'case')} of known length": cost.fixed,
+            f"at most about {most} for {plural(cost.bounded, 'case')} that may end sooner": cost.bounded,
+            f"unknown time for {plural(cost.unknown, 'case')}": cost.unknown,
+            f"about {_memory(cost.bytes)} in one batch": True,
+        }
+        print("; ".join(words for words, many in parts.items() if many))  # noqa: T201
+    return 0
+
+
+def warn_of_memory(study: Any) -> None:
+    """Say so if a case needs more memory than there is: it will fail, or take this machine with it."""
+    from rankwise.studies.plan import memory, too_large
+
+    for case, needed in too_large(study.cases()):
+        print(  # noqa: T201
+            f"rankwise: {case.words}: needs about {needed / 2**30:,.0f} GiB (problem.truth.shape, "
+            f"solver.factorization.depth), more than the {memory() / 2**30:,.0f} GiB of this machine",
+            file=sys.stderr,
+        )
+        return
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _memory(size: float) -> str:
+    return f"{max(size / 2**20, 1):.0f} MiB" if size < 2**33 else f"{size / 2**30:,.0f} GiB"
