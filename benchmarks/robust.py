@@ -14,7 +14,8 @@ import rankwise as rw
 from rankwise.measures import relative_error
 
 SHAPE, RANK, SEEN, SHARE = (200, 200), 5, 28_000, 0.1
-SIZES: dict[str, Any] = {"0.01 to 1000": (1e-2, 1e3), "0.01": 1e-2, "0.1": 0.1, "1": 1.0, "10": 10.0, "1000": 1e3}
+RANGES: dict[str, Any] = {"0.01 to 1000": (1e-2, 1e3), "0.01 to 1e6": (1e-2, 1e6)}
+SIZES = RANGES | {name: float(name) for name in ("0.01", "0.1", "1", "10", "1000", "1e6", "1e200")}
 SOLVERS = {"RobustGreedy": rw.RobustGreedy(), "PrincipalComponentPursuit": rw.PrincipalComponentPursuit()}
 
 

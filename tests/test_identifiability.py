@@ -177,3 +177,43 @@ def test_of_symmetric_entries_and_their_mirror_images_both_count(iterated, monke
     assert found.degrees == 49
     assert found.observations == problem.distinct(symmetric=True) < 130
     assert found.untested == np.count_nonzero(leverages(problem, truth, symmetric=True) > 1 - 1e-8)
+
+
+BLOCKS = np.kron(np.eye(2), np.ones((8, 8))) > 0
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("key", range(6))
+def test_rounding_in_single_precision_is_not_taken_for_stiffness(rank, key):
+    truth = rw.low_rank((16, 16), rank, key=key).astype(np.float32)
+    rows, cols = np.nonzero(BLOCKS)
+    problem = rw.Completion((16, 16), rows, cols, truth.entries(rows, cols))
+    found = identifiability(problem, truth)
+    assert found.overdetermined
+    assert found.stiffness < 1e-14
+    assert not found.holds
+
+
+def test_the_stiffness_at_a_matrix_is_the_same_in_both_precisions():
+    truth = rw.low_rank((12, 10), 2, key=0).astype(np.float32)
+    for problem in (
+        rw.observe(truth, 70, key=1, min_degree=3), rw.sense(truth, 60, key=1), rw.sense_rank_one(truth, 60, key=1),
+    ):  # fmt: skip
+        names = [name for name in ("values", "sensors", "lefts", "rights") if hasattr(problem, name)]
+        single = problem.replace(**{name: getattr(problem, name).astype(np.float32) for name in names})
+        exact, found = identifiability(problem, truth.astype(float)), identifiability(single, truth)
+        assert single.dtype == np.float32
+        assert found.holds
+        assert found.stiffness == pytest.approx(exact.stiffness, rel=1e-5)
+        assert found.observations == exact.observations
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_too_few_generic_measurements_hold_nothing_in_either_precision(dtype):
+    truth = rw.low_rank((7, 6), 2, key=0).astype(dtype)
+    degrees = degrees_of_freedom(2, (7, 6))
+    once = rw.sense(truth, degrees - 1, key=1, dtype=dtype)
+    twice = once.replace(sensors=np.tile(once.sensors, (2, 1, 1)), values=np.tile(once.values, 2))
+    assert identifiability(twice, truth).observations == degrees - 1
+    assert not identifiability(twice, truth).holds
+    assert identifiability(rw.sense(truth, degrees + 1, key=1, dtype=dtype), truth).holds

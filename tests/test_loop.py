@@ -174,6 +174,7 @@ def test_new_numbers_do_not_compile_again():
         ({"state": "old"}, "state must be the state of a solution"),
         ({"state": rw.solve(PROBLEM, DEEP.replace(factorization=rw.Deep(3)), max_steps=1).state}, "another solver"),
         ({"truth": np.ones(10), "track": ["relative_error"]}, r"truth has shape \(10,\), the problem"),
+        ({"truth": np.full(PROBLEM.shape, 1j), "track": ["relative_error"]}, "truth is complex"),
         ({"heldout": rw.Completion((3, 3), [0], [0], [1.0])}, r"heldout has shape \(3, 3\)"),
         ({"track": "effective_rank"}, "must be a list of names"),
         ({"track": ["efective_rank"]}, "did you mean 'effective_rank'"),

@@ -8,6 +8,7 @@ import pytest
 
 import rankwise as rw
 from rankwise import RESULTS
+from rankwise.identifiability import completable, identifiability
 from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.portfolio import certify, solve_until
 from rankwise.solvers.factor_least_squares import fit_factors
@@ -94,7 +95,7 @@ def test_sensing_is_certified_too():
     assert error(found, truth) < 1e-9
 
 
-def test_what_cannot_be_recovered_is_refused_in_one_sentence():
+def test_what_cannot_be_recovered_is_refused_in_one_sentence(monkeypatch):
     truth = rw.low_rank((10, 10), 1, key=0)
     with pytest.raises(ValueError, match="even rank 1 has 19 parameters"):
         rw.recover(rw.observe(truth, 18, key=0))
@@ -108,6 +109,9 @@ def test_what_cannot_be_recovered_is_refused_in_one_sentence():
         rw.recover(sensing, noise="unknown")
     with pytest.raises(ValueError, match="AmplitudeFlow"):
         rw.recover(rw.PhaseRetrieval(np.ones((5, 2)), np.ones(5)))
+    monkeypatch.setattr("rankwise.portfolio.solve", lambda *_, **__: pytest.fail("a member has run"))
+    with pytest.raises(ValueError, match="key must be a non-negative int"):
+        rw.recover(sensing, key="a")
     with pytest.raises(ValueError, match="RobustGreedy"):
         rw.recover(sensing.replace(misfit=rw.Huber(1.0)))
 
@@ -263,3 +267,60 @@ def test_what_cannot_be_certified_is_refused_in_one_sentence():
         certify(square, asymmetric, symmetric=True)
     bad = LowRank(np.full((20, 1), np.nan), np.ones((30, 1)))
     assert not certify(problem, bad).holds
+
+
+def test_what_is_not_completable_is_not_certified_in_single_precision():
+    # A row and a column of one entry that meet nothing else: an exact fit of rank one, and it can move.
+    rng = np.random.default_rng(5)
+    shape, rank = (int(rng.integers(5, 14)), int(rng.integers(5, 14))), int(rng.integers(1, 4))
+    truth = rw.low_rank(shape, rank, key=5, kappa=float(rng.choice([1, 10, 100])))
+    count = int(degrees_of_freedom(rank, shape) * rng.uniform(1.02, 1.5))
+    cells = rng.permutation(shape[0] * shape[1])[:count]
+    table = truth.dense().astype(np.float32)
+    problem = rw.Completion(shape, cells // shape[1], cells % shape[1], table.ravel()[cells])
+    assert not completable(problem, rank)
+    found = rw.recover(problem, tries=1, compare=False)
+    assert found.certificate.fits
+    assert error(found, truth) > 1
+    assert not found.certified
+
+
+@pytest.mark.parametrize("key", range(4))
+def test_single_precision_is_certified_where_double_precision_is(key):
+    truth, problem = instance((20, 24), 2, 1.5, key)
+    rounded = problem.replace(values=problem.values.astype(np.float32))
+    double, single = rw.recover(problem, tries=1, compare=False), rw.recover(rounded, tries=1, compare=False)
+    assert double.certified
+    assert single.certified
+    assert error(single, truth) < 1e-3
+
+
+def test_a_truth_whose_derivative_is_singular_is_not_certified_by_the_rounding_of_the_answer():
+    # The pattern is completable almost everywhere, but not at this truth of many zeros.
+    rng = np.random.default_rng(37)
+    shape, rank = (int(rng.integers(5, 14)), int(rng.integers(5, 14))), int(rng.integers(1, 4))
+    factors = [rng.standard_normal((d, rank)) * (rng.random((d, rank)) < 0.6) for d in shape]
+    truth = LowRank(*factors)
+    count = int(degrees_of_freedom(rank, shape) * rng.uniform(1.02, 1.6)) + 1
+    cells = rng.permutation(shape[0] * shape[1])[:count]
+    problem = rw.Completion(shape, *np.divmod(cells, shape[1]), truth.dense().ravel()[cells].astype(np.float32))
+    assert completable(problem, rank)
+    assert identifiability(problem, truth).stiffness < 1e-14
+    found = rw.recover(problem, tries=1, compare=False)
+    assert found.certificate.fits
+    assert error(found, truth) > 0.1
+    assert not found.certified
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [64, 80, 200])
+def test_exact_measurements_do_not_contradict_one_another_in_their_precision(dtype, count):
+    truth = rw.low_rank((8, 8), 2, key=0)
+    problem = rw.sense(truth, count, key=1, dtype=dtype)
+    found = rw.recover(problem)
+    assert found.certified
+    assert error(found, truth) < (1e-5 if dtype is np.float32 else 1e-9)
+    if count > 64:  # more than entries
+        off = problem.values + np.eye(1, count, dtype=dtype)[0] * np.linalg.norm(problem.values) / 100
+        with pytest.raises(ValueError, match="contradict"):
+            rw.recover(problem.replace(values=off))

@@ -14,7 +14,7 @@ import scipy
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.problems import Completion, Problem
+from rankwise.problems import Completion, Problem, Sensing
 
 # Up to so many unknowns the Gauss-Newton matrix is decomposed densely. Up to so many more this decides where
 # iterations, which are faster there, do not settle or find less than the share DOUBTFUL of the average; beyond, nothing
@@ -24,7 +24,8 @@ DENSE_UNKNOWNS, MOST_DENSE_UNKNOWNS, DOUBTFUL = 2_500, 6_000, 1e-5
 SINGULAR = 1e-10
 # Iterations for the least eigenvalue, and how many eigenvectors are carried along.
 ITERATIONS, INVERSE_ITERATIONS, BLOCK = 200, 8, 4
-# Up to so many measurements are compared; Gram eigenvalues below this share of the largest count as zero.
+# Up to so many measurements are compared; Gram eigenvalues below this share of the largest count as zero, or below
+# the rounding of measurements that are computed in single precision.
 MOST_COMPARED, DEPENDENT = 2_000, 1e-12
 # An iterated eigenvalue counts if its residual is at most this share of it.
 SETTLED = 0.1
@@ -77,6 +78,11 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     whatever signs the eigenvalues are.
     Where the directions are held, the leverages H_ii of the observations, H = J (J^T J)^+ J^T, are compared with 1 by
     the residuals (I - H) g of 4 Gaussian vectors g, whose variances are 1 - H_ii.
+    The matrix and the measurements are taken for exact and worked with in float64 whatever their precision. That is
+    sound of a pattern: J has its largest rank at almost every matrix of the rank and nowhere a larger one, so that what
+    cannot be determined shows as 0 to the rounding of float64 at a float32 matrix too, however far from the truth it
+    is. At a truth where the rank of J happens to be lower than at its neighbors it is not: a matrix found in precision
+    eps shows a stiffness of up to about eps s_1 / s_r there, which `certify` makes up for.
 
     Raises:
         ValueError: if the shapes differ, the factors do not have full column rank, or a symmetric matrix is not square.
@@ -87,7 +93,7 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
         raise ValueError(f"the matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
     if symmetric and matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a symmetric matrix must be square, not of shape {tuple(matrix.shape)}")
-    u, s, v = matrix.svd()
+    u, s, v = LowRank(np.asarray(matrix.left, float), np.asarray(matrix.right, float)).svd()
     if not (matrix.rank <= min(matrix.shape) and np.isfinite(s).all() and (s > 0).all()):
         raise ValueError("the factors must have full column rank")
     count, degrees = _independent(problem, symmetric), degrees_of_freedom(matrix.rank, problem.shape, symmetric)
@@ -124,14 +130,29 @@ def _independent(problem: Problem, symmetric: bool) -> int:
     """How many of the measurements are linearly independent, as far as they are compared."""
     if isinstance(problem, Completion) or problem.size > MOST_COMPARED:
         return problem.distinct(symmetric)
+    gram, dependent = gram_matrix(problem, symmetric)
+    values = np.linalg.eigvalsh(gram)
+    return int(np.count_nonzero(values > dependent * values[-1]))
 
-    def seen(row: np.ndarray) -> np.ndarray:
-        back = np.asarray(problem.adjoint(row))
-        return np.asarray(problem.measure((back + back.T) / 2 if symmetric else back))
 
-    gram = np.stack([seen(row) for row in np.eye(problem.size)])
-    values = np.linalg.eigvalsh((gram + gram.T) / 2)
-    return int(np.count_nonzero(values > DEPENDENT * values[-1]))
+def gram_matrix(problem: Problem, symmetric: bool = False) -> tuple[np.ndarray, float]:
+    """<A_i, A_j>, shape (m, m), in float64, and the share of its largest eigenvalue below which others count as zero.
+
+    symmetric: of the symmetric parts of the A_i.
+    """
+    if isinstance(problem, Sensing):
+        sensors = np.asarray(problem.sensors, float)
+        flat = ((sensors + sensors.transpose(0, 2, 1)) / 2 if symmetric else sensors).reshape(problem.size, -1)
+        gram = flat @ flat.T
+    else:
+
+        def seen(row: np.ndarray) -> np.ndarray:
+            back = np.asarray(problem.adjoint(row))
+            return np.asarray(problem.measure((back + back.T) / 2 if symmetric else back))
+
+        gram = np.stack([seen(row) for row in np.eye(problem.size)])
+    dependent = max(DEPENDENT, problem.size * float(np.finfo(gram.dtype).eps))
+    return np.asarray((gram + gram.T) / 2, float), dependent
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +232,8 @@ def _joint(problem: Problem, u: np.ndarray, v: np.ndarray, symmetric: bool) -> _
     jacobian = problem.factor_jacobian(u, u if symmetric else v)
     if isinstance(jacobian, scipy.sparse.linalg.LinearOperator):
         jacobian = jacobian @ np.eye(jacobian.shape[1])
-    jacobian = scipy.sparse.csr_array(jacobian) if scipy.sparse.issparse(jacobian) else np.asarray(jacobian)
+    sparse = scipy.sparse.issparse(jacobian)
+    jacobian = scipy.sparse.csr_array(jacobian, dtype=float) if sparse else np.asarray(jacobian, float)
     kernels = [np.outer(np.eye(r)[a], np.eye(r)[b]) for a in range(r) for b in range(r)]
     if symmetric:
         jacobian = jacobian[:, : d1 * r] + jacobian[:, d1 * r :]

@@ -152,6 +152,8 @@ def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> No
     for name, item in zip(("heldout", "truth"), data, strict=True):
         if item is not None and tuple(item.shape) != tuple(problem.shape):
             raise ValueError(f"{name} has shape {tuple(item.shape)}, the problem {tuple(problem.shape)}")
+    if np.iscomplexobj(data[1]):
+        raise ValueError("truth is complex; real numbers are needed")
 
 
 def _continue_apart(

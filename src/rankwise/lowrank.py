@@ -17,7 +17,7 @@ class LowRank(Plain):
     """The matrix left @ right.T, with left (d1, r) and right (d2, r).
 
     Raises:
-        ValueError: if the factors are not two matrices with the same number of columns.
+        ValueError: if the factors are not two real matrices with the same number of columns.
     """
 
     left: Array
@@ -28,6 +28,9 @@ class LowRank(Plain):
             raise ValueError(
                 f"left and right must be matrices of equal width, not {self.left.shape} and {self.right.shape}"
             )
+        for name, factor in (("left", self.left), ("right", self.right)):
+            if factor.dtype.kind == "c":
+                raise ValueError(f"{name} is complex; real numbers are needed")
 
     @classmethod
     def zeros(cls, shape: tuple[int, int], dtype: Any = np.float64) -> LowRank:

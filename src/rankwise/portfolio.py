@@ -212,6 +212,7 @@ def recover(
     """
     begun, say = time.perf_counter(), progress or (lambda words: None)
     noise = _check(problem, noise, budget, max_rank, tries, symmetric)
+    as_generator(key)
     problem = folded(problem, exact=noise is None) if symmetric else problem
     deadline = math.inf if budget is None else begun + budget * (1 - COMPARING * compare)
     members: list[Member] = []

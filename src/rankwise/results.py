@@ -51,7 +51,8 @@ class RESULTS(Enum):
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
         "away, or the start is larger than the data. Lower the learning rate (1e-3 is safe for Adam with the ratio "
-        "penalty) or the starting scale, or raise norm_limit."
+        "penalty) or the starting scale; take a ridge or more observations where the best fit lies at infinity; or "
+        "raise norm_limit."
     )
     end_time = "The last requested time was reached. Pass the state back with later times to go on."
     integrator_stuck = (

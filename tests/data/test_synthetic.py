@@ -77,6 +77,23 @@ def test_refusals(call, words):
         call()
 
 
+@pytest.mark.parametrize("draw", [rw.observe, rw.sense, rw.sense_rank_one, rw.sense_fourier])
+def test_truths_that_are_no_real_matrix_are_refused(draw):
+    real = rw.low_rank((4, 4), 1, key=0).dense()
+    with pytest.raises(ValueError, match="truth must be a matrix of real numbers, not of complex128"):
+        draw(real + 1j, 8, key=1)
+    with pytest.raises(ValueError, match=r"truth must be a matrix \(d1, d2\), not an array of shape \(4,\)"):
+        draw(real[0], 8, key=1)
+    assert (draw(real.tolist(), 8, key=1).values == draw(real, 8, key=1).values).all()
+
+
+def test_factors_are_real():
+    real = np.ones((3, 1))
+    for left, right, name in ((1j * real, real, "left"), (real, 1j * real, "right")):
+        with pytest.raises(ValueError, match=f"{name} is complex; real numbers are needed"):
+            rw.LowRank(left, right)
+
+
 @pytest.mark.parametrize("draw", [rw.observe, rw.sense])
 @pytest.mark.parametrize("noise", [-1.0, float("nan")])
 def test_noise_that_is_no_standard_deviation_is_refused(draw, noise):

@@ -170,6 +170,7 @@ def test_row_effects_are_shrunk_to_nothing_when_there_are_none():
         ({"method": "gredy"}, "did you mean 'greedy'"),
         ({"holdout": 1.0}, "holdout must be"),
         ({"holdout": 0.0}, "holdout must be above 0"),
+        ({"holdout": "x"}, "holdout must be a number, not 'x'"),
         ({"key": -1}, "key must be"),
         ({"max_rank": 0}, "max_rank must be"),
     ],
@@ -302,6 +303,7 @@ def test_a_certified_fit_is_told_with_what_ran():
     assert done.rank == 2
     assert np.abs(done.matrix - truth.dense()).max() < 1e-6
     assert any(member.certified for member in done.members) or done.result is RESULTS.explained
+    assert ", certified," in repr(done)
 
 
 def test_a_noisy_table_is_uncertified():
@@ -310,6 +312,7 @@ def test_a_noisy_table_is_uncertified():
     table[rng.random(table.shape) < 0.2] = np.nan
     done = rw.complete(table)
     assert not done.certified
+    assert ", uncertified," in repr(done)
     assert done.members
     assert not any(member.certified for member in done.members)
 

@@ -38,6 +38,11 @@ def test_bounds_that_are_none_are_refused(bounds):
         rw.within(np.zeros((2, 2)), bounds)
 
 
+def test_a_complex_matrix_lies_in_no_box():
+    with pytest.raises(ValueError, match="the matrix's entries are complex; real numbers are needed"):
+        rw.within(np.full((2, 2), 3 + 4j), (0, 2))
+
+
 def test_an_observation_outside_is_named():
     problem = rw.Completion.from_dense([[1.0, np.nan], [7.0, 2.0]])
     assert checked_bounds((1, 7), problem) == (1.0, 7.0)
@@ -66,6 +71,14 @@ def test_outliers_are_what_is_left_of_the_values():
         rw.outliers(problem, np.zeros((3, 3)))
 
 
+def test_outliers_of_measurements_stand_at_their_numbers():
+    clean = rw.sense(rw.low_rank((12, 12), 1, key=0), 150, key=1)
+    problem = rw.corrupt(clean, 0.1, key=2, size=30.0)
+    found = rw.outliers(problem, rw.solve(problem, rw.RobustGreedy()).matrix)
+    assert (found.shape, found.nnz) == ((150,), 15)
+    np.testing.assert_allclose(found.toarray(), problem.values - clean.values, atol=1e-12)
+
+
 def test_errors_added_are_of_the_size_and_sign_asked_for():
     clean = rw.observe(rw.low_rank((20, 20), 1, key=0), 300, key=1)
     rms = np.sqrt(np.mean(clean.values**2))
@@ -75,5 +88,12 @@ def test_errors_added_are_of_the_size_and_sign_asked_for():
     assert 0.1 * rms * (1 - 1e-9) <= added[added > 0].min() <= added.max() <= 10 * rms
     with pytest.raises(ValueError, match="share must lie between 0 and 1"):
         rw.corrupt(clean, 1.5, key=0)
-    with pytest.raises(ValueError, match="size must be positive"):
-        rw.corrupt(clean, 0.5, key=0, size=(2.0, 1.0))
+    with pytest.raises(ValueError, match="share must be a number"):
+        rw.corrupt(clean, "x", key=0)
+
+
+@pytest.mark.parametrize("size", [(2.0, 1.0), [1, 2], (1, 2, 3), (), "x", 1j, 0.0, np.inf, np.nan])
+def test_sizes_of_errors_that_are_none_are_refused(size):
+    clean = rw.observe(rw.low_rank((4, 4), 1, key=0), 8, key=1)
+    with pytest.raises(ValueError, match="size must be a positive number or an ascending pair"):
+        rw.corrupt(clean, 0.5, key=0, size=size)

@@ -84,6 +84,38 @@ def test_parts_of_the_observations(problem):
     assert part.measure(matrix) @ vector == pytest.approx((part.adjoint(vector) * matrix).sum())
 
 
+def zeros(problem):
+    """The problem with measurements that see nothing."""
+    if isinstance(problem, Operator):
+        return {"forward": lambda w: 0 * forward(w), "backward": lambda v: 0 * backward(v), "squares": None}
+    named = ("sensors", "lefts", "vectors", "masks")
+    return {name: 0 * getattr(problem, name) for name in named if hasattr(problem, name)}
+
+
+def times(problem, factor):
+    """The problem with larger or smaller measurements, and values of one."""
+    if isinstance(problem, Operator):
+        return {
+            "forward": lambda w: factor * forward(w), "backward": lambda v: factor * backward(v), "squares": None
+        }  # fmt: skip
+    return {name: factor * getattr(problem, name) for name in zeros(problem)}
+
+
+CHECKED = {name: made for name, made in PROBLEMS.items() if name != "lifted"} | {"sensing": rw.Sensing(SENSORS, VALUES)}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_measurements_of_no_energy_or_an_infinite_one_are_refused(name):
+    made = CHECKED[name]
+    fields = {"tried": False} if isinstance(made, Operator) else {}
+    for change in (zeros(made), times(made, 1e200), times(made, 1e-200)):
+        with pytest.raises(ValueError, match=r"energy, sum_i \|A_i\|_F\^2, from|squares must be positive and finite"):
+            made.replace(**fields, **change)
+    # Intensities take the fourth power, which is a number still; and values may be of any size.
+    assert made.replace(**fields, **times(made, 1e70)).energy() < np.inf
+    assert made.replace(values=1e300 * made.values**2).energy() == made.energy()
+
+
 def test_energy_of_functions_is_estimated_unless_given():
     problem = rw.sense(rw.low_rank((20, 20), 1, key=0), 300, key=1)
     guessed = rw.Operator((20, 20), problem.measure, problem.adjoint, problem.values)
@@ -161,6 +193,10 @@ def test_functions_are_tried_once():
         ({"values": VALUES + 0j}, "values are complex"),
         ({"squares": -1.0}, "squares must be positive"),
         ({"shape": (0, 4)}, "two positive integers"),
+        ({"shape": (3.7, 4)}, r"two positive integers, not \(3.7, 4\)"),
+        ({"values": VALUES[:, None]}, r"values \(m,\) are needed, not an array of shape \(9, 1\)"),
+        ({"forward": lambda w: 1 / 0}, r"forward raises ZeroDivisionError \(division by zero\) on an argument"),
+        ({"backward": lambda v: v["a"]}, r"backward raises IndexError .* on an argument of shape \(9,\)"),
     ],
 )
 def test_operators_that_are_none(changes, words):

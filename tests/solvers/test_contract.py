@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields
 
+import jax
 import numpy as np
 import pytest
 
@@ -58,6 +59,22 @@ def test_settings_are_frozen_and_spelled_out(name):
     assert repr(solver).startswith(f"{type(solver).__name__}({first}=")
     assert solver == HOST[name]()
     assert solver.default_steps >= 1
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_what_is_recorded_is_named(name):
+    solver, problem = SOLVERS[name](), INTENSITIES if name == "amplitude_flow" else PROBLEM
+    with jax.enable_x64(True):
+        key = jax.random.key(0) if solver.driver == "compiled" else 0
+        assert tuple(solver.record(solver.init(problem, key))) == solver.recorded
+
+
+def test_a_solver_that_records_must_name_what():
+    with pytest.raises(TypeError, match="Silent has `record`"):
+
+        class Silent(rw.Greedy):
+            def record(self, state):
+                return {"secret": 1.0}
 
 
 @every

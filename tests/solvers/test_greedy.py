@@ -119,6 +119,30 @@ def test_a_fit_cut_short_is_said_to_be():
     assert rw.solve(problem, rw.Greedy(inner_steps=500)).result is RESULTS.explained
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e150])
+def test_steps_too_large_are_said_to_diverge(scale):
+    problem = rw.observe(rw.low_rank((20, 15), 2, key=0), 200, key=1)
+    large = rw.Greedy(inner="gradient", inner_rate=2.5, inner_steps=5000, epsilon=1e-10 * scale)
+    run = rw.solve(problem.replace(values=problem.values * scale), large, max_steps=4)
+    assert (run.result, run.rank) == (RESULTS.diverging_norm, 1)
+    assert np.isfinite(run.matrix.dense()).all()
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_an_infimum_that_no_matrix_attains_is_said_to_diverge(scale):
+    # Rank one comes as near as it likes with a corner that grows without end; a ridge holds it, rank two needs none.
+    cross = np.zeros((6, 6))
+    cross[0], cross[:, 0], cross[0, 0] = scale, scale, np.nan
+    problem = rw.Completion.from_dense(cross)
+    for most in (1, None):
+        run = rw.solve(problem, rw.Greedy(max_rank=most))
+        assert (run.result, run.rank) == (RESULTS.diverging_norm, 1)
+    assert rw.solve(problem, rw.Greedy(norm_limit=1e4)).result is RESULTS.explained
+    held = rw.solve(problem, rw.Greedy(max_rank=1, ridge=0.1 * scale))
+    assert held.result is RESULTS.max_rank
+    assert np.max(np.abs(held.matrix.dense())) < 10 * scale
+
+
 def test_precision_follows_the_data():
     problem = rw.observe(TRUTH, 700, key=1, dtype=np.float32)
     assert rw.solve(problem, rw.Greedy()).matrix.dtype == np.float32
@@ -205,6 +229,7 @@ def test_zero_observations_are_explained_by_zero():
         ({"inner": "adam"}, "inner must be"),
         ({"max_rank": 0}, "max_rank must be an integer"),
         ({"ridge": -1.0}, "ridge must be finite"),
+        ({"norm_limit": 0.0}, "norm_limit must be"),
         ({"holdout": 1.0}, "holdout must be"),
     ],
 )

@@ -28,6 +28,16 @@ def test_sensing(rank):
     assert relative_error(solution.matrix, TRUTH) < 1e-8
 
 
+@pytest.mark.parametrize("power", [-460, 460])
+def test_a_power_of_two_in_the_sensors_comes_out_of_the_matrix(power):
+    # 2^460 is 3e138: the square of a measured gradient is no number any more.
+    plain = rw.sense(rw.low_rank((6, 5), 1, key=0), 25, key=1)
+    scaled = rw.Sensing(plain.sensors * 2.0**power, plain.values)
+    one, other = (rw.solve(problem, rw.HardThresholding()) for problem in (plain, scaled))
+    assert one.result is other.result is RESULTS.explained
+    np.testing.assert_allclose(other.matrix.dense() * 2.0**power, one.matrix.dense(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_the_residual_never_rises(solver):
     residuals = rw.solve(PROBLEM, solver(rank=2), max_steps=60).history["train_rmse"]

@@ -91,6 +91,12 @@ def test_a_bound_on_the_rank_is_kept():
     assert solution.rank <= 2
 
 
+def test_values_that_no_matrix_comes_near_are_not_explained():
+    problem = rw.Sensing(np.stack([np.eye(3), np.zeros((3, 3))]), [0.0, 1.0])
+    run = rw.solve(problem, rw.LogDet())
+    assert (run.rank, run.result) == (0, RESULTS.converged)
+
+
 def test_zero_data_and_bad_settings():
     problem = rw.Completion((4, 3), [0, 1], [0, 1], [0.0, 0.0])
     solution = rw.solve(problem, rw.LogDet())

@@ -242,12 +242,28 @@ def test_no_semidefinite_matrix_has_a_negative_diagonal():
         ({"gap": 0.0}, "gap must be"),
         ({"memory": 0}, "memory must be"),
         ({"bounds": (2.0, 1.0)}, "bounds must be two numbers"),
-        ({"bounds": (np.inf, np.inf)}, "bounds must leave room"),
+        ({"bounds": (np.inf, np.inf)}, "bounds must be two numbers"),
+        ({"bounds": (1.0, 1.0)}, "bounds must be two numbers"),
+        ({"bounds": 3}, "bounds must be two numbers"),
+        ({"bounds": (1j, 2)}, "bounds must be two numbers"),
+        ({"bounds": ("a", "b")}, "bounds must be two numbers"),
     ],
 )
 def test_refused_settings(arguments, words):
     with pytest.raises(ValueError, match=words):
         NuclearNorm(**arguments)
+
+
+def test_a_ball_far_larger_than_the_values_is_no_trouble():
+    # The fit of nothing lies within it: what the first assessment squares overflows.
+    rng = np.random.default_rng(0)
+    stars = rng.integers(1, 6, (60, 60)).astype(float)
+    stars[rng.random(stars.shape) < 0.5] = np.nan
+    problem = rw.Completion.from_dense(stars)
+    solution = rw.solve(problem, NuclearNorm(delta=1e3, bounds=(1, 5)))
+    assert solution.result is RESULTS.optimal
+    matrix = np.asarray(solution.matrix)
+    assert 1 - 1e-6 <= matrix.min() <= matrix.max() <= 5 + 1e-6
 
 
 def test_refused_problems():

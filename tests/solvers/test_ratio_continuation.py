@@ -68,6 +68,19 @@ def test_sensing():
     assert relative_error(solution.matrix, truth) < 1e-9
 
 
+def test_values_that_no_matrix_comes_near_leave_it_at_zero():
+    problem = rw.Sensing(np.stack([np.eye(3), np.zeros((3, 3))]), [0.0, 1.0])
+    run = rw.solve(problem, rw.RatioContinuation())
+    assert (np.count_nonzero(run.matrix.dense()), run.result) == (0, RESULTS.converged)
+
+
+def test_measurements_whose_norm_has_no_cube_are_told():
+    plain = rw.sense(rw.low_rank((6, 5), 1, key=0), 25, key=1)
+    for factor, result in ((1e80, "explained"), (1e-80, "explained"), (1e140, "non_finite"), (1e-140, "non_finite")):
+        problem = rw.Sensing(plain.sensors * factor, plain.values)
+        assert rw.solve(problem, rw.RatioContinuation()).result.name == result
+
+
 def test_no_rank_to_trust():
     solution = rw.solve(rw.observe(rw.low_rank((8, 8), 1, key=0), 10, key=1), rw.RatioContinuation())
     assert solution.result is RESULTS.underdetermined

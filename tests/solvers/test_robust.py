@@ -40,6 +40,16 @@ def test_errors_of_any_size_are_found_and_the_matrix_too(solver, positive):
 
 
 @both
+@pytest.mark.parametrize("size", [1e4, 1e8, 1e200, (1e-2, 1e6)])
+def test_outliers_beyond_every_scale_are_found(solver, size):
+    truth, clean, problem = robust(size=size, positive=size == 1e8)
+    run = rw.solve(problem, solver)
+    assert run.result.successful
+    assert np.linalg.norm(run.matrix.dense() - truth) < 1e-6 * np.linalg.norm(truth)
+    assert found_places(problem, run) == wrong_places(clean, problem)
+
+
+@both
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_the_unit_does_not_matter(solver, scale):
     truth, _, problem = robust(scale=scale, size=3.0)
@@ -107,6 +117,30 @@ def test_pursuit_brackets_the_least_objective():
     rng = np.random.default_rng(0)
     for size in (1e-3, 1e-1, 1.0):
         assert objective(run.matrix.dense() + size * rng.standard_normal(problem.shape)) >= history["dual"][-1]
+
+
+def test_how_far_an_outlier_lies_does_not_matter_to_pursuit():
+    near, far = (robust(size=size)[2] for size in (1e3, 1e9))
+    runs = [rw.solve(problem, rw.PrincipalComponentPursuit(gap=1e-9)) for problem in (near, far)]
+    np.testing.assert_array_equal(runs[0].matrix.dense(), runs[1].matrix.dense())
+    # The multiplier proves both: on every entry that L leaves it is the weight with the sign of S.
+    seen, state = (far.rows, far.cols), runs[1].state[0]
+    prices = state.strength * state.multiplier
+    weight, left = 1 / np.sqrt(far.size / 4200 * 70), far.residual(runs[1].matrix) < -100
+    assert np.linalg.norm(prices, 2) <= 1 + 1e-6
+    np.testing.assert_allclose(prices[seen][left], weight, rtol=1e-12)
+
+
+def test_large_entries_of_the_low_rank_part_are_not_taken_for_outliers():
+    rng = np.random.default_rng(0)
+    left = rng.standard_normal((40, 2))
+    left[:10] *= 20  # a quarter of the rows lies beyond the bound that outliers are clipped at
+    matrix = left @ rng.standard_normal((2, 30))
+    # With a weight of 1 nothing is worth leaving to S: U V^T of the decomposition prices every entry lower.
+    run = rw.solve(rw.Completion.from_dense(matrix), rw.PrincipalComponentPursuit(weight=1.0))
+    assert (run.rank, run.result) == (2, rw.RESULTS.converged)
+    np.testing.assert_allclose(run.matrix.dense(), matrix, atol=1e-6)
+    np.testing.assert_allclose(run.state[0].values * run.state[0].size, matrix.ravel())
 
 
 def test_pursuit_without_sparse_part_is_zero_beyond_the_dual_norm():

@@ -37,11 +37,13 @@ def low_rank(
     vectors: "random" ones, uniformly distributed, or "identity": then W is diagonal; for given singular values.
 
     Raises:
-        ValueError: if the rank does not fit the shape or the singular values, these are not positive or come with a
-            kappa, kappa is below 1, vectors are unknown, or a symmetric matrix is not square.
+        ValueError: if the shape is not positive, the rank does not fit it or the singular values, these are not
+            positive or come with a kappa, kappa is below 1, vectors are unknown, or a symmetric matrix is not square.
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`).
     """
+    if min(shape) < 1:
+        raise ValueError(f"shape must be two positive numbers, not {list(shape)}")
     if not 1 <= rank <= min(shape):
         raise ValueError(f"rank must lie between 1 and {min(shape)}, not {rank}")
     if kappa is not None and not kappa >= 1:
@@ -94,8 +96,9 @@ def observe(
     noise: standard deviation of independent Gaussian noise on each observation.
 
     Raises:
-        ValueError: if count does not fit the shape or the degrees.
+        ValueError: if count does not fit the shape or the degrees, or the truth is no real matrix.
     """
+    truth = _matrix(truth)
     d1, d2 = truth.shape
     if not 1 <= count <= d1 * d2:
         raise ValueError(f"count must lie between 1 and {d1 * d2}, not {count}")
@@ -108,7 +111,7 @@ def observe(
     if min_degree:
         _raise_degrees(mask, min_degree, rng)
     rows, cols = np.nonzero(mask)
-    values = truth.entries(rows, cols) if isinstance(truth, LowRank) else np.asarray(truth)[rows, cols]
+    values = truth.entries(rows, cols) if isinstance(truth, LowRank) else truth[rows, cols]
     values = values + gaussian(noise, rng, count)
     return Completion((d1, d2), rows, cols, values.astype(dtype))
 
@@ -128,17 +131,19 @@ def sense(
     factor: multiplies every A_i; sqrt(d1 d2) makes their entries standard normal.
 
     Raises:
-        ValueError: if count or factor is not positive, or symmetric sensors are asked for a matrix that is not square.
+        ValueError: if count or factor is not positive, the truth is no real matrix, or symmetric sensors are asked for
+            one that is not square.
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`), appendix.
     """
+    truth = _matrix(truth)
     d1, d2 = _room_for(truth.shape, count, symmetric)
     checked(factor, "factor", above=0)
     rng = as_generator(key)
     sensors = rng.standard_normal((count, d1, d2)) / ((d1 * d2) ** 0.5 / factor)
     if symmetric:
         sensors = (sensors + sensors.transpose(0, 2, 1)) / 2
-    values = sensors.reshape(count, -1) @ np.asarray(dense(truth)).ravel() + gaussian(noise, rng, count)
+    values = sensors.reshape(count, -1) @ dense(truth).ravel() + gaussian(noise, rng, count)
     return Sensing(sensors.astype(dtype), values.astype(dtype))
 
 
@@ -150,10 +155,12 @@ def sense_rank_one(
     symmetric: b_i = a_i. noise: standard deviation of independent Gaussian noise on each measurement.
 
     Raises:
-        ValueError: if count is not positive, or symmetric sensors are asked for a matrix that is not square.
+        ValueError: if count is not positive, the truth is no real matrix, or symmetric sensors are asked for one that
+            is not square.
 
     Source: Cai, Zhang 2015 (`cai2015rop`).
     """
+    truth = _matrix(truth)
     d1, d2 = _room_for(truth.shape, count, symmetric)
     rng = as_generator(key)
     lefts = (rng.standard_normal((count, d1)) / d1**0.5).astype(dtype)
@@ -170,8 +177,9 @@ def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype
     noise: standard deviation of independent Gaussian noise on each coefficient.
 
     Raises:
-        ValueError: if count does not fit the shape.
+        ValueError: if count does not fit the shape, or the truth is no real matrix.
     """
+    truth = _matrix(truth)
     d1, d2 = truth.shape
     if not 1 <= count <= d1 * d2:
         raise ValueError(f"count must lie between 1 and {d1 * d2}, not {count}")
@@ -186,7 +194,7 @@ def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype
         spread[places] = vector
         return _hartley(spread.reshape(d1, d2))  # its own inverse, and symmetric
 
-    values = forward(np.asarray(dense(truth), float)) + gaussian(noise, rng, count)
+    values = forward(dense(truth).astype(float)) + gaussian(noise, rng, count)
     return Operator((d1, d2), forward, backward, values.astype(dtype), squares=float(count))
 
 
@@ -255,13 +263,11 @@ def corrupt(
     What was added is the difference of the two problems' values.
 
     Raises:
-        ValueError: if the share is not in [0, 1] or a size is not positive.
+        ValueError: if the share is not in [0, 1], or the size is neither a positive number nor two ascending ones.
     """
-    if not 0 <= share <= 1:
+    if not 0 <= checked(share, "share") <= 1:
         raise ValueError(f"share must lie between 0 and 1, not {share}")
-    least, greatest = size if isinstance(size, tuple) else (size, size)
-    if not 0 < least <= greatest < np.inf:
-        raise ValueError(f"size must be positive and ascending, not {size}")
+    least, greatest = _sizes(size)
     rng = as_generator(key)
     places = rng.choice(problem.size, round(share * problem.size), replace=False)
     errors = np.exp(rng.uniform(np.log(least), np.log(greatest), places.size)) * root_mean_square(problem.values)
@@ -269,6 +275,27 @@ def corrupt(
     values = problem.values.copy()
     values[places] += (signs * errors).astype(problem.dtype)
     return problem.replace(values=values)
+
+
+def _matrix(truth: Any) -> Any:
+    """The truth, as a `LowRank` or an array, once it is a real matrix."""
+    matrix = truth if isinstance(truth, LowRank) else np.asarray(truth)
+    if len(matrix.shape) != 2:
+        raise ValueError(f"truth must be a matrix (d1, d2), not an array of shape {matrix.shape}")
+    if matrix.dtype.kind not in "fiub":
+        raise ValueError(f"truth must be a matrix of real numbers, not of {matrix.dtype}")
+    return matrix
+
+
+def _sizes(size: Any) -> tuple[float, float]:
+    """The least and the greatest size of an error."""
+    try:
+        least, greatest = (float(one) for one in (size if isinstance(size, tuple) else (size, size)))
+    except (TypeError, ValueError):
+        least, greatest = np.nan, np.nan
+    if not 0 < least <= greatest < np.inf:
+        raise ValueError(f"size must be a positive number or an ascending pair (least, greatest) of them, not {size!r}")
+    return least, greatest
 
 
 def _room_for(shape: tuple[int, int], count: int, symmetric: bool) -> tuple[int, int]:

@@ -155,7 +155,7 @@ class Completed:
     def __repr__(self) -> str:
         n, p = self.matrix.shape
         error = "unknown" if self.holdout_rmse is None else f"{self.holdout_rmse:.4g}"
-        how = f"filled by {self.method}, rank {self.rank}"
+        how = f"filled by {self.method}, rank {self.rank}, {'certified' if self.certified else 'uncertified'}"
         return f"Completed({n} x {p}, {self.filled} holes {how}, held-out RMSE {error})"
 
 
@@ -192,7 +192,7 @@ def complete(
             overflows, or too few observed cells for a method other than `auto`, `means` and `effects`.
     """
     look_up(method, METHODS, "method")
-    if not 0 <= holdout < 1:
+    if not 0 <= checked(holdout, "holdout") < 1:
         raise ValueError(f"holdout must be at least 0 and below 1, not {holdout}")
     if holdout == 0 and method not in ("means", "effects"):
         raise ValueError(f"method {method!r} chooses by held-out error: holdout must be above 0")

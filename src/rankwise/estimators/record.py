@@ -11,7 +11,9 @@ import numpy as np
 
 from rankwise.estimators.completing import Completed
 from rankwise.estimators.fitting import BASELINES
+from rankwise.estimators.selection import Candidate
 from rankwise.lowrank import singular_values
+from rankwise.results import RESULTS
 
 # The page shows at most so many rows and columns of a matrix, and so many held-out points.
 SHOWN = 200
@@ -45,6 +47,7 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "verdict": done.verdict,
         "certified": done.certified,
         "certificate": _certificate(done),
+        "members": [_member(one) for one in done.members],
         "result": {"name": done.result.name, "sentence": done.result.value},
         **{f"holdout_{name}": error for name, error in _errors(done).items()},
         "units_matter": done.units_matter,
@@ -61,14 +64,30 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
 
 
 def _certificate(done: Completed) -> str | None:
-    """The certificate in words; None where no low-rank part of known factors was fitted."""
-    if done.certificate is None:
+    """The certificate in words; None where there was nothing to do."""
+    if done.result is RESULTS.no_holes:
         return None
+    if done.certificate is None:
+        if done.model is None or not done.rank:
+            return "uncertified: no low-rank part was taken, so what was filled in is an estimate"
+        return "uncertified: what was filled in is an estimate"
     if done.certificate.holds:
         return f"certified: {done.certificate.sentence}"
     if done.certificate.held is None:
         return "uncertified: the low-rank part does not fit exactly, so what was filled in is an estimate"
     return f"uncertified: {done.certificate.sentence}"
+
+
+def _member(one: Candidate) -> dict[str, Any]:
+    """What was tried, as numbers and words; the error is in column standard deviations."""
+    return {
+        "name": one.sentence,
+        "rank": one.rank,
+        "validation_rmse": one.error if math.isfinite(one.error) else None,
+        "result": one.result.name,
+        "seconds": one.seconds,
+        "certified": one.certified,
+    }
 
 
 def readable(name: str) -> str:
@@ -103,12 +122,9 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
         "path_baselines": _path_baselines(done),
         "holdout": _holdout(done),
         "candidates": [
-            {
+            _member(one)
+            | {
                 "name": one.sentence + (", certified" if one.certified else ""),
-                "validation_rmse": one.error if math.isfinite(one.error) else None,
-                "rank": one.rank,
-                "seconds": one.seconds,
-                "certified": one.certified,
                 "chosen": i == 0 and done.method == "greedy",
             }
             for i, one in enumerate(done.members)

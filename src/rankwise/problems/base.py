@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from rankwise.keys import as_generator
+from rankwise.lowrank import LowRank
 from rankwise.plain import Plain, checked
 from rankwise.problems.misfit import Misfit, Squared
 
 Array = Any
+
+# Measurements are told apart by what they see of so many random matrices, up to so many units of rounding.
+PROBES, ROUNDING = 3, 64
 
 
 class Problem(Plain, ABC):
@@ -102,9 +108,13 @@ class Problem(Plain, ABC):
         return (d1 * d2 / self.energy()) ** 0.5 * ((self.values**2).sum()) ** 0.5
 
     def distinct(self, symmetric: bool = False) -> int:
-        """How many observations differ in more than value; on a symmetric matrix mirrored ones are the same."""
-        del symmetric
-        return self.size
+        """How many observations differ in more than value and scale; on a symmetric matrix mirrored ones are the same.
+
+        Told by what they see of 3 random matrices of rank one, to rounding: measurements that are multiples of one
+        another see multiples, others almost surely not, and one that sees nothing counts for none. What depends on
+        several others is not found; see `rankwise.identifiability` for how many are independent.
+        """
+        return self._symmetric_rays if symmetric else self._rays
 
     def with_mirrors(self, index: np.ndarray) -> np.ndarray:
         """The indices given and those of the observations that say the same of a symmetric matrix."""
@@ -120,7 +130,7 @@ class Problem(Plain, ABC):
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie strictly between 0 and 1, not {fraction}")
-        count = fraction * self.distinct(symmetric)
+        count = fraction * (self.distinct(symmetric=True) if symmetric else self.size)
         held = self.held_out(round(count), as_generator(key))
         held = self.with_mirrors(held) if symmetric else held
         if held.size == 0 or held.size == self.size:
@@ -131,6 +141,29 @@ class Problem(Plain, ABC):
     def held_out(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """The indices of at most `count` observations that can be set aside."""
         return np.sort(rng.permutation(self.size)[:count])
+
+    # Kept, since solvers ask between their steps.
+    @cached_property
+    def _rays(self) -> int:
+        return _rays(self, symmetric=False)
+
+    @cached_property
+    def _symmetric_rays(self) -> int:
+        return _rays(self, symmetric=True)
+
+
+def _rays(problem: Problem, symmetric: bool) -> int:
+    """How many of the measurements are no multiples of one another, nor zero."""
+    rng = np.random.default_rng(0)
+    lefts, rights = (rng.standard_normal((PROBES, length, 1)) for length in problem.shape)
+    probes = zip(lefts, lefts if symmetric else rights, strict=True)
+    seen = np.stack([np.asarray(problem.measure(LowRank(left, right))) for left, right in probes], axis=1)
+    tolerance = ROUNDING * max(float(np.finfo(dtype).eps) for dtype in (seen.dtype, problem.dtype))
+    sizes = np.linalg.norm(seen, axis=1)
+    seen, sizes = seen[sizes > 0], sizes[sizes > 0]
+    seen = seen / (np.copysign(sizes, seen[:, 0]))[:, None]
+    seen = seen[np.argsort(seen[:, 0], kind="stable")]
+    return min(len(seen), 1) + int(np.count_nonzero(np.abs(np.diff(seen, axis=0)).max(axis=1) > tolerance))
 
 
 def working_precision(values: Any, name: str) -> np.ndarray:
@@ -157,3 +190,30 @@ def refuse_non_finite(array: np.ndarray, what: str) -> None:
 def positive_scale(scale: Any) -> None:
     """Raise a ValueError unless the scale of a loss is a positive finite number."""
     checked(scale, "scale", above=0)
+
+
+def positive_energy(problem: Problem, what: str) -> None:
+    """Raise a ValueError naming the measurements unless sum_i |A_i|_F^2, the unit of solvers, is a normal number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = float(problem.energy())
+    known = np.finfo(problem.dtype)
+    if not known.tiny <= energy <= known.max:
+        raise ValueError(
+            f"{what} must have an energy, sum_i |A_i|_F^2, from {known.tiny:.1e} to {known.max:.1e}, not {energy:g}: "
+            "they are zero, or need another unit"
+        )
+
+
+def two_sides(shape: Any) -> tuple[int, int]:
+    """(d1, d2) as integers.
+
+    Raises:
+        ValueError: unless they are two positive integers.
+    """
+    try:
+        d1, d2 = (operator.index(side) for side in shape)
+    except (TypeError, ValueError):
+        d1 = d2 = 0
+    if min(d1, d2) < 1:
+        raise ValueError(f"shape must be two positive integers, not {shape!r}")
+    return d1, d2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import dense
-from rankwise.problems.base import Problem
+from rankwise.problems.base import Problem, working_precision
 
 
 def checked_bounds(bounds: Any, problem: Problem | None = None) -> tuple[float, float]:
@@ -41,10 +41,10 @@ def within(matrix: Any, bounds: Any) -> np.ndarray:
     an interval being a contraction. What is returned need not be of low rank any more. float32 stays float32.
 
     Raises:
-        ValueError: as `checked_bounds`.
+        ValueError: as `checked_bounds`, and if the matrix is not one of real numbers.
     """
     lo, hi = checked_bounds(bounds)
-    return np.clip(np.asarray(dense(matrix)), lo, hi)
+    return np.clip(working_precision(dense(matrix), "the matrix's entries"), lo, hi)
 
 
 def _place(problem: Any, index: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from rankwise.problems.base import Array, positive_scale, refuse_non_finite
+from rankwise.problems.base import Array, positive_energy, positive_scale, refuse_non_finite
 from rankwise.problems.misfit import Misfit, Squared
 from rankwise.problems.phase import Intensities, complex_or_real, intensities
 
@@ -22,8 +22,8 @@ class CodedDiffraction(Intensities):
     flattened patterns that the values belong to.
 
     Raises:
-        ValueError: on arrays of unequal size, a mask that is not finite, a negative intensity (named), or an index
-            outside the patterns.
+        ValueError: on arrays of unequal size, a mask that is not finite, a negative intensity (named), an index
+            outside the patterns, or masks that are all zero or whose fourth powers leave the range of floats.
 
     Source: Candes, Li, Soltanolkotabi 2015 (`candes2015coded`).
     """
@@ -48,6 +48,7 @@ class CodedDiffraction(Intensities):
         object.__setattr__(self, "masks", masks.astype(np.result_type(masks, dtype), copy=False))
         object.__setattr__(self, "values", values.astype(dtype, copy=False))
         object.__setattr__(self, "scale", float(self.scale))
+        positive_energy(self, "masks")
 
     @property
     def signal_shape(self) -> tuple[int, ...]:

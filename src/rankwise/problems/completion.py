@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from rankwise.lowrank import LowRank
-from rankwise.problems.base import Array, Problem, positive_scale, working_precision
+from rankwise.problems.base import Array, Problem, positive_scale, two_sides, working_precision
 from rankwise.problems.misfit import Misfit, Squared
 
 
@@ -18,9 +18,9 @@ class Completion(Problem):
     """Observed entries: values[i] = W[rows[i], cols[i]], i = 1..m, of a matrix of the given shape.
 
     Raises:
-        ValueError: on arrays of unequal length, no observation, an index outside the shape, a value
-            that is not finite (named by its cell), or a cell observed twice (the first in row order is named;
-            `from_triples` and `from_sparse` take `duplicates="mean"`).
+        ValueError: on a shape that is not two positive integers, arrays of unequal length, no observation, an index
+            outside the shape, a value that is not finite (named by its cell), or a cell observed twice (the first in
+            row order is named; `from_triples` and `from_sparse` take `duplicates="mean"`).
     """
 
     shape: tuple[int, int]
@@ -31,7 +31,7 @@ class Completion(Problem):
     misfit: Misfit = Squared()
 
     def __post_init__(self) -> None:
-        shape = (int(self.shape[0]), int(self.shape[1]))
+        shape = two_sides(self.shape)
         rows, cols = _indices(self.rows, "rows"), _indices(self.cols, "cols")
         values = working_precision(self.values, "values")
         _check(shape, rows, cols, values)
@@ -101,7 +101,8 @@ class Completion(Problem):
                     raise ValueError(f"{name} index {index.min()} is negative")
             shape = (int(rows.max()) + 1, int(cols.max()) + 1)
         if duplicates == "mean":
-            _check((int(shape[0]), int(shape[1])), rows, cols, values)
+            shape = two_sides(shape)
+            _check(shape, rows, cols, values)
             rows, cols, values = _average(shape, rows, cols, values)
         return cls(shape, rows, cols, values, scale)
 
@@ -220,6 +221,11 @@ class MaskedCompletion(Problem):
         keep = keep.reshape(self.shape)
         return self.replace(target=self.target * keep, mask=self.mask * keep)
 
+    def distinct(self, symmetric: bool = False) -> int:
+        """The number of observed entries, mirrored ones counted once if the matrix is symmetric."""
+        seen = np.asarray(self.mask) > 0
+        return int(np.count_nonzero(np.triu(seen | seen.T) if symmetric else seen))
+
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> Any:
         """As for `Completion`, with a zero row for every unobserved entry."""
         rows, cols = np.indices(self.shape).reshape(2, -1)
@@ -253,8 +259,6 @@ def _indices(index: Any, name: str) -> np.ndarray:
 
 
 def _check(shape: tuple[int, int], rows: np.ndarray, cols: np.ndarray, values: np.ndarray) -> None:
-    if min(shape) < 1:
-        raise ValueError(f"shape must be two positive integers, not {shape}")
     if not rows.shape == cols.shape == values.shape:
         raise ValueError(
             f"rows, cols and values must have equal lengths, not {rows.shape}, {cols.shape}, {values.shape}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from rankwise.lowrank import LowRank, dense
 from rankwise.plain import checked
-from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, working_precision
+from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, two_sides, working_precision
 from rankwise.problems.implicit import implicit_jacobian
 from rankwise.problems.misfit import Misfit, Squared
 
@@ -32,14 +32,15 @@ class Operator(Problem):
     namespace; all others take any function of NumPy arrays. Functions written with jax.numpy are run in the precision
     of the data.
     factors: `forward` takes a `LowRank` as well as an array, so that a matrix known by its factors is never formed.
+    `distinct` is told from what `forward` makes of three random matrices, to the rounding of its own precision.
     squares: sum_i |A_i|_F^2, if known; else the mean of |backward(z)|^2 over 16 random vectors z of signs, whose
     relative standard error is at most sqrt(1/8) and falls as the measurements become many (Hutchinson's estimator).
     tried: the functions are taken on trust.
 
     Raises:
-        ValueError: if a function returns another shape, no real or no finite numbers, is not linear, or is not the
-            other's adjoint; if a value is not finite (named); or (when a compiled solver starts) if JAX cannot trace
-            `forward`.
+        ValueError: if the shape is not two positive integers; if a function raises anything, returns another shape, no
+            real or no finite numbers, is not linear, or is not the other's adjoint; if a value is not finite (named);
+            or (when a compiled solver starts) if JAX cannot trace `forward`.
 
     Source: Hutchinson 1990 (`hutchinson1990stochastic`) for the estimate.
     """
@@ -55,21 +56,20 @@ class Operator(Problem):
     tried: bool = False
 
     def __post_init__(self) -> None:
-        shape = (int(self.shape[0]), int(self.shape[1]))
+        shape = two_sides(self.shape)
         values = working_precision(self.values, "values")
-        if min(shape) < 1 or values.ndim != 1 or values.size == 0:
-            raise ValueError(
-                f"a shape of two positive integers and values (m,) are needed, not {shape}, {values.shape}"
-            )
+        if values.ndim != 1 or values.size == 0:
+            raise ValueError(f"values (m,) are needed, not an array of shape {values.shape}")
         refuse_non_finite(values, "value")
         positive_scale(self.scale)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "scale", float(self.scale))
-        if not self.tried:
-            self._try(np.random.default_rng(0))
-            object.__setattr__(self, "tried", True)
-        squares = self._estimate(np.random.default_rng(1)) if self.squares is None else self.squares
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in the end is refused
+            if not self.tried:
+                self._try(np.random.default_rng(0))
+                object.__setattr__(self, "tried", True)
+            squares = self._estimate(np.random.default_rng(1)) if self.squares is None else self.squares
         object.__setattr__(self, "squares", checked(squares, "squares", above=0))
 
     def measure(self, matrix: Array) -> Array:
@@ -133,9 +133,11 @@ class Operator(Problem):
         factors = [rng.standard_normal(shape).astype(dtype) for shape in ((d1, 1), (d2, 1))]
         z = rng.standard_normal(m).astype(dtype)
         x, y = LowRank(*factors), rng.standard_normal((d1, d2)).astype(dtype)
-        measured, other = (_real(self.measure(w), (m,), "forward") for w in (x, y))
-        back = _real(self.adjoint(z), self.shape, "backward")
-        both = _real(self.measure(x.dense() + y), (m,), "forward")
+        measured, other, both = (_ran(self.measure, w, (m,), "forward") for w in (x, y, x.dense() + y))
+        back = _ran(self.adjoint, z, self.shape, "backward")
+        # In a unit of their own, so that no square vanishes or overflows.
+        unit = max(float(np.abs(one).max()) for one in (measured, other, both, back)) or 1.0
+        measured, other, both, back = (one / unit for one in (measured, other, both, back))
         limit = AGREEMENT[dtype.itemsize]
         sizes = np.linalg.norm(measured) + np.linalg.norm(other)
         if np.linalg.norm(both - measured - other) > limit * sizes:
@@ -163,6 +165,16 @@ def _precision(dtype: np.dtype) -> AbstractContextManager[Any]:
     import jax
 
     return jax.enable_x64(bool(dtype == np.float64))
+
+
+def _ran(function: Callable[[Any], Any], given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """What `forward` or `backward`, by name, makes of an argument: finite real numbers of the shape."""
+    try:
+        array = function(given)
+    except Exception as error:
+        words = f"{name} raises {type(error).__name__} ({error}) on an argument of shape {given.shape}"
+        raise ValueError(words) from error
+    return _real(array, shape, name)
 
 
 def _real(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:

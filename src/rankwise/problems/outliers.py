@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from rankwise.problems.base import Problem
 from rankwise.problems.completion import Completion
 
 # The standard deviation of a Gaussian over the median of its absolute value.
@@ -20,9 +21,11 @@ def residual_scale(residual: np.ndarray) -> float:
 
 
 def outliers(
-    problem: Completion, matrix: Any, threshold: float | None = None, *, resolution: float = 1e-5
+    problem: Problem, matrix: Any, threshold: float | None = None, *, resolution: float = 1e-5
 ) -> scipy.sparse.coo_array:
-    """S = values - W where that exceeds the threshold, as a (d1, d2) sparse array; the sparse part of L + S.
+    """S = values - measure(W) where that exceeds the threshold, as a sparse array; the sparse part of L + S.
+
+    Of a `Completion` it is (d1, d2), each error at its entry; of other measurements (m,), each at its number.
 
     matrix: W, the low-rank part, a dense (d1, d2) array or a `LowRank`.
     threshold: in the units of the values; None means max(4 s, resolution * t), with 1.4826 times the median absolute
@@ -40,4 +43,6 @@ def outliers(
     if threshold is None:
         threshold = max(CUT * residual_scale(excess), resolution * residual_scale(problem.values))
     found = np.nonzero(np.abs(excess) > threshold)[0]
-    return scipy.sparse.coo_array((excess[found], (problem.rows[found], problem.cols[found])), shape=problem.shape)
+    if isinstance(problem, Completion):
+        return scipy.sparse.coo_array((excess[found], (problem.rows[found], problem.cols[found])), shape=problem.shape)
+    return scipy.sparse.coo_array((excess[found], (found,)), shape=(problem.size,))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import LowRank
-from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, working_precision
+from rankwise.problems.base import Array, Problem, positive_energy, positive_scale, refuse_non_finite, working_precision
 from rankwise.problems.implicit import DENSE_ADJOINT, implicit_jacobian, jacobian_fits, product_operator
 from rankwise.problems.misfit import Misfit, Squared
 
@@ -133,8 +133,8 @@ class PhaseRetrieval(Intensities):
     slightly negative one that noise has left: `numpy.maximum(values, 0)` is the detector's own reading.
 
     Raises:
-        ValueError: on arrays of unequal length, no measurement, entries that are not finite, or a negative intensity
-            (each named).
+        ValueError: on arrays of unequal length, no measurement, entries that are not finite or a negative intensity
+            (each named), or vectors that are all zero or whose fourth powers leave the range of floats.
     """
 
     vectors: Array
@@ -154,6 +154,7 @@ class PhaseRetrieval(Intensities):
         object.__setattr__(self, "vectors", vectors.astype(np.result_type(vectors, dtype), copy=False))
         object.__setattr__(self, "values", values.astype(dtype, copy=False))
         object.__setattr__(self, "scale", float(self.scale))
+        positive_energy(self, "vectors")
 
     @property
     def real(self) -> bool:

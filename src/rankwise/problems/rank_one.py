@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import LowRank
-from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, working_precision
+from rankwise.problems.base import Array, Problem, positive_energy, positive_scale, refuse_non_finite, working_precision
 from rankwise.problems.implicit import DENSE_ADJOINT, implicit_jacobian, jacobian_fits, product_operator
 from rankwise.problems.misfit import Misfit, Squared
 
@@ -21,7 +21,8 @@ class RankOneSensing(Problem):
     array on both sides makes them symmetric.
 
     Raises:
-        ValueError: on arrays of unequal length, no measurement, or entries that are not finite (named).
+        ValueError: on arrays of unequal length, no measurement, entries that are not finite (named), or vectors whose
+            products are all zero or whose squares leave the range of floats.
 
     Source: Cai, Zhang 2015 (`cai2015rop`).
     """
@@ -49,6 +50,7 @@ class RankOneSensing(Problem):
         for name, array in given.items():
             object.__setattr__(self, name, array.astype(dtype, copy=False))
         object.__setattr__(self, "scale", float(self.scale))
+        positive_energy(self, "lefts and rights")
 
     @property
     def shape(self) -> tuple[int, int]:

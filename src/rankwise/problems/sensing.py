@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import dense
-from rankwise.problems.base import Array, Problem, positive_scale, refuse_non_finite, working_precision
+from rankwise.problems.base import Array, Problem, positive_energy, positive_scale, refuse_non_finite, working_precision
 from rankwise.problems.misfit import Misfit, Squared
 
 
@@ -17,7 +17,8 @@ class Sensing(Problem):
     """Measurements values[i] = <sensors[i], W> with sensors of shape (m, d1, d2).
 
     Raises:
-        ValueError: on arrays of unequal length, no measurement, or entries that are not finite (named).
+        ValueError: on arrays of unequal length, no measurement, entries that are not finite (named), or sensors that
+            are all zero or whose squares leave the range of floats.
     """
 
     sensors: Array
@@ -39,6 +40,7 @@ class Sensing(Problem):
         object.__setattr__(self, "sensors", sensors.astype(dtype, copy=False))
         object.__setattr__(self, "values", values.astype(dtype, copy=False))
         object.__setattr__(self, "scale", float(self.scale))
+        positive_energy(self, "sensors")
 
     @property
     def shape(self) -> tuple[int, int]:

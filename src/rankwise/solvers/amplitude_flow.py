@@ -83,6 +83,7 @@ class AmplitudeFlow(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("train_rmse", "amplitude_residual", "newton")
 
     def __post_init__(self) -> None:
         positive_integer(self.patience, "patience")
@@ -160,7 +161,9 @@ class AmplitudeFlow(Solver):
         if relative > tolerance:
             return RESULTS.converged
         parameters = problem.shape[0] - (0 if problem.real else 1)
-        return RESULTS.underdetermined if problem.size <= parameters < problem.shape[0] ** 2 else RESULTS.explained
+        return (
+            RESULTS.underdetermined if problem.distinct() <= parameters < problem.shape[0] ** 2 else RESULTS.explained
+        )
 
     def _exhausted(self, state: Amplitudes) -> bool:
         """Whether the last `patience` steps have gained next to nothing."""

@@ -18,13 +18,20 @@ class Solver(Plain, ABC):
     `driver` says who runs the loop: "compiled" (all five methods are traced by JAX, and whole batches run at
     once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps). `layered`
     says whether the matrix is a product whose `layers` measures may look at. `misfits` are the kinds of misfit it
-    can work with: least squares alone, unless it says more.
+    can work with: least squares alone, unless it says more. `recorded` names the numbers that `record` gives: a study
+    that asks for another one is refused before anything runs.
     """
 
     driver: ClassVar[Literal["compiled", "host"]]
     layered: ClassVar[bool] = False
     misfits: ClassVar[tuple[type[Misfit], ...]] = (Squared,)
+    recorded: ClassVar[tuple[str, ...]] = ()
     check_every: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "record" in cls.__dict__ and "recorded" not in cls.__dict__:
+            raise TypeError(f"{cls.__name__} has `record`, so it must name in `recorded` the numbers that this gives")
 
     @property
     @abstractmethod
@@ -63,7 +70,7 @@ class Solver(Plain, ABC):
         return ()
 
     def record(self, state: State) -> dict[str, Any]:
-        """Numbers of its own that a solver adds to the history at every checkpoint."""
+        """Numbers of its own that a solver adds to the history at every checkpoint, named in `recorded`."""
         del state
         return {}
 

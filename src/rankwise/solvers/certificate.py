@@ -17,6 +17,8 @@ from rankwise.spectrum import root_mean_square
 
 # The relative error that the residual of an exact fit may leave, to first order.
 FIRM = 1e-3
+# The share of the stiffness that may be lost between the answer and the truth.
+STEADY = 0.1
 # How a rank lower by one is fitted to noisy observations: until steps gain less than this share, at most so many.
 LOWER_STATIONARY, LOWER_STEPS = 1e-3, 60
 # A matrix counts as symmetric up to this relative asymmetry.
@@ -65,7 +67,7 @@ class Certificate:
             return f"{words}, enough to fit anything"
         if self.lower:
             return f"{words}, but rank {self.rank - 1} fits them as well"
-        words += f", and the derivative {'has full' if self.held.holds else 'does not have full'} rank"
+        words += f", and the derivative {'has' if self.held.holds else 'is not shown to have'} full rank"
         verb = "is" if self.untested == 1 else "are"
         return f"{words}; {self.untested} of the observations {verb} tested by no others" if self.untested else words
 
@@ -73,6 +75,9 @@ class Certificate:
 def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symmetric: bool = False) -> Certificate:
     """The certificate of a matrix of known factors: see `recover` for what it says and what it does not.
 
+    The rank of the derivative is taken in float64 at the matrix as it is given, and counts as full if it is so at
+    every matrix as near as the residual, or the rounding of the data if that is more, lets the truth be. In float32
+    that asks for a stiffness of at least 1.2e-6 |W|_F / s_r, in float64 hardly for more than a positive one.
     noise: the standard deviation of the noise; None: the observations are exact to working precision.
     symmetric: the truth is known to be symmetric, of eigenvalues of either sign, and so is the matrix.
 
@@ -85,6 +90,7 @@ def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symme
     if not (np.isfinite(matrix.left).all() and np.isfinite(matrix.right).all()):
         return Certificate(matrix.rank, math.nan, False, None)
     matrix = _full_column_rank(matrix)
+    rounding = float(np.finfo(problem.dtype).eps)
     size, rmse = float(root_mean_square(problem.values)), float(root_mean_square(problem.residual(matrix)))
     tolerance = exact_tolerance(problem.dtype) * size
     exact = fits = rmse <= tolerance
@@ -93,11 +99,25 @@ def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symme
     if not (fits and math.isfinite(rmse)):
         return Certificate(matrix.rank, rmse, False, None)
     held = identifiability(problem, matrix, symmetric)
-    # To first order a residual e leaves an error of about e / sqrt(stiffness).
-    if exact and held.holds and rmse > FIRM * math.sqrt(held.stiffness) * size:
-        held = replace(held, stiffness=0.0)
     answer = Certificate(matrix.rank, rmse, True, held)
-    return replace(answer, lower=_lower_fits(problem, matrix, tolerance, noise, symmetric)) if answer.holds else answer
+    if answer.holds and _lower_fits(problem, matrix, tolerance, noise, symmetric):
+        return replace(answer, lower=True)
+    # A residual of less than the rounding of the values says no more than one of that size.
+    if exact and held.holds and not _firm(held.stiffness, max(rmse / size, rounding) if size else 0.0, matrix):
+        answer = replace(answer, held=replace(held, stiffness=0.0))
+    return answer
+
+
+def _firm(stiffness: float, residual: float, matrix: LowRank) -> bool:
+    """Whether a relative residual e is too small for another matrix, and for a truth where the derivative is singular.
+
+    To first order it leaves a relative error of e / sqrt(stiffness). Moved by so much the tangent space turns by about
+    |W|_F / s_r times as much, and so far the square root of the stiffness may fall: that of the truth is positive only
+    if e |W|_F / s_r is well below the stiffness.
+    """
+    s = matrix.singular_values()
+    turned = float(np.linalg.norm(s) / s[-1]) if matrix.rank else 0.0
+    return residual <= FIRM * math.sqrt(stiffness) and residual * turned <= STEADY * stiffness
 
 
 def _lower_fits(problem: Problem, matrix: LowRank, tolerance: float, noise: float | None, symmetric: bool) -> bool:
@@ -145,8 +165,9 @@ def _expected(problem: Problem, noise: float, rank: int, symmetric: bool) -> flo
 
 def _full_column_rank(matrix: LowRank) -> LowRank:
     """The same matrix without columns that are zero to rounding."""
-    u, s, v = matrix.svd()
-    kept = s > s[:1].sum() * np.finfo(float).eps * max(matrix.shape)
+    precision = float(np.finfo(matrix.dtype).eps)
+    u, s, v = LowRank(np.asarray(matrix.left, float), np.asarray(matrix.right, float)).svd()
+    kept = s > s[:1].sum() * precision * max(matrix.shape)
     return LowRank(u[:, kept] * s[kept], v[:, kept])
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from rankwise.identifiability import MOST_COMPARED, gram_matrix
 from rankwise.plain import Plain
-from rankwise.problems import Completion, Problem, Sensing
+from rankwise.problems import Completion, Problem
+from rankwise.solvers.noise_level import exact_tolerance
 
-# Eigenvalues of the Gram matrix of the measurements below this share of the largest count as zero.
-DEPENDENT = 1e-12
-# What the observations may contradict one another by, relative to their size.
-CONTRADICTION = 1e-9
-# Up to so many measurements are compared with one another.
-MOST_COMPARED = 2_000
+# What the observations may contradict one another by, in units of the residual up to which a fit counts as exact:
+# 7e-10 of their size in float64, 3e-4 in float32.
+CONTRADICTION = 10.0
 # Newton steps for the multiplier of a ball; convergence is quadratic.
 SECULAR_STEPS = 60
 
@@ -35,8 +35,10 @@ class DataTerm(Plain):
     basis: np.ndarray | None
 
     @classmethod
-    def of(cls, problem: Problem, radius: float, curvature: float | None) -> DataTerm:
+    def of(cls, problem: Problem, radius: float, curvature: float | None, precision: Any = None) -> DataTerm:
         """The term for a problem; the Gram matrix is formed and decomposed once, unless entries are observed.
+
+        precision: the data type that the values were rounded to, if not that of the problem.
 
         Raises:
             ValueError: if no matrix comes within the radius.
@@ -44,9 +46,11 @@ class DataTerm(Plain):
         if isinstance(problem, Completion):
             return cls(problem, radius, curvature, np.ones(problem.size), None)
         spectrum, basis, missed = _decomposed(problem)
-        if curvature is None and missed > radius + CONTRADICTION * float(np.linalg.norm(problem.values)):
+        if curvature is None and missed > radius + _slack(problem, precision):
             raise ValueError("the observations contradict one another: give a larger delta, or a weight")
-        return cls(problem, radius, curvature, spectrum, basis)
+        if curvature is None and not radius:
+            problem = problem.replace(values=_consistent(problem.values, basis[:, spectrum == 0]))
+        return cls(problem, radius, curvature, spectrum.astype(problem.dtype), basis.astype(problem.dtype))
 
     def prox(self, matrix: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         """argmin_W h(W) + |W - matrix|_F^2 / (2 step), and the multipliers lambda (m,) with adjoint(lambda) in dh(W).
@@ -133,7 +137,7 @@ def refuse_contradictions(problem: Problem) -> None:
     """Raise a ValueError if no matrix at all has the measurements given, looking at up to 2,000 of them."""
     if problem.size <= MOST_COMPARED:
         missed = _decomposed(problem)[2]
-        if missed > CONTRADICTION * float(np.linalg.norm(problem.values)):
+        if missed > _slack(problem):
             raise ValueError(
                 "the observations contradict one another: no matrix has them all; say how large the noise is"
             )
@@ -141,14 +145,20 @@ def refuse_contradictions(problem: Problem) -> None:
 
 def _decomposed(problem: Problem) -> tuple[np.ndarray, np.ndarray, float]:
     """Eigenvalues and eigenvectors of the Gram matrix, and how much of the values lies outside its range."""
-    spectrum, basis = np.linalg.eigh(_gram(problem))
-    spectrum = np.where(spectrum > DEPENDENT * spectrum[-1], spectrum, 0.0)
+    gram, dependent = gram_matrix(problem)
+    spectrum, basis = np.linalg.eigh(gram)
+    spectrum = np.where(spectrum > dependent * spectrum[-1], spectrum, 0.0)
     return spectrum, basis, float(np.linalg.norm((basis.T @ problem.values)[spectrum == 0]))
 
 
-def _gram(problem: Problem) -> np.ndarray:
-    """<A_i, A_j>, shape (m, m)."""
-    if isinstance(problem, Sensing):
-        flat = problem.sensors.reshape(problem.size, -1)
-        return flat @ flat.T
-    return np.stack([problem.measure(problem.adjoint(row)) for row in np.eye(problem.size)])
+def _consistent(values: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """The values without the rounding that lies outside the range of the measurements, which no matrix can equal."""
+    moved = values - null @ (null.T @ values)
+    # None changes its sign: an intensity of zero must not become a negative one.
+    return np.where(np.sign(moved) == np.sign(values), moved, 0.0).astype(values.dtype)
+
+
+def _slack(problem: Problem, precision: Any = None) -> float:
+    """How much of exact values may lie outside the range of the measurements by their rounding."""
+    tolerance = exact_tolerance(problem.dtype if precision is None else precision)
+    return CONTRADICTION * tolerance * float(np.linalg.norm(np.asarray(problem.values, float)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rankwise.lowrank import LowRank
 from rankwise.problems import Problem
+from rankwise.spectrum import root_mean_square
 
 STATIONARY = 1e-10
 
@@ -19,13 +22,15 @@ def descend_factors(
     step_size: float,
     ridge: float,
     max_steps: int,
+    norm_limit: float,
     symmetric: bool,
 ) -> tuple[LowRank, int]:
     """Gradient descent from the saddle `matrix` along sqrt(epsilon) * direction until stationary.
 
     Steps W = left right^T by left <- left - step_size (grad l(W) right + ridge left), and likewise right
     (symmetric: left = right = Z and the gradient's symmetric part). Ends when the factors' gradient has fallen
-    to 1e-10 of the largest seen since the saddle, or after max_steps; returns the matrix and the steps taken.
+    to 1e-10 of the largest seen since the saddle, when |W|_F exceeds norm_limit (the step is too large), or after
+    max_steps; returns the matrix and the steps taken.
 
     Source: Li, Luo, Lyu 2021 (`li2021greedy`).
     """
@@ -40,10 +45,22 @@ def descend_factors(
         if symmetric:
             gradient = (gradient + gradient.T) / 2
         by_left, by_right = gradient @ right + ridge * left, gradient.T @ left + ridge * right
-        size = float(np.sqrt((by_left**2).sum() + (by_right**2).sum()))
+        size = root_mean_square(np.vstack([by_left, by_right]))
         largest = max(largest, size)
         if size <= STATIONARY * largest:
             return LowRank(left, right), step
         left = left - step_size * by_left
         right = left if symmetric else right - step_size * by_right
+        if not factor_norm(left, right) <= norm_limit:
+            return LowRank(left, right), step + 1
     return LowRank(left, right), max_steps
+
+
+def factor_norm(left: np.ndarray, right: np.ndarray) -> float:
+    """|left right^T|_F without forming the matrix, safe from overflow; left (d1, r), right (d2, r)."""
+    sizes = root_mean_square(left), root_mean_square(right)
+    size = sizes[0] * sizes[1]
+    if not 0 < size < math.inf:
+        return size
+    left, right = left / sizes[0], right / sizes[1]
+    return size * math.sqrt(max(((left.T @ left) * (right.T @ right)).sum(), 0.0))

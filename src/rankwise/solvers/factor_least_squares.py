@@ -98,6 +98,7 @@ def grow_factors(
     tolerance: float = 1e-12,
     stationary: float = 1e-2,
     max_steps: int = 500,
+    norm_limit: float = 1e4,
     symmetric: bool = False,
     ladder: tuple[float, ...] = LADDER,
 ) -> Fit:
@@ -119,14 +120,14 @@ def grow_factors(
         spared = np.minimum(1.0, SPARED_ABOVE * newest / np.maximum(sigma, np.finfo(float).tiny)) ** 2
         eased = fit_factors(
             problem, left, right, ridge=np.maximum(share * drive * spared, ridge), tolerance=tolerance,
-            stationary=LADDER_STATIONARY, max_steps=max_steps, symmetric=symmetric,
+            stationary=LADDER_STATIONARY, max_steps=max_steps, norm_limit=norm_limit, symmetric=symmetric,
         )  # fmt: skip
         if eased.outcome == "non_finite":
             return eased
         left, right, steps = eased.left, eased.right, steps + eased.steps
     fit = fit_factors(
         problem, left, right, ridge=ridge, tolerance=tolerance, stationary=stationary,
-        max_steps=max_steps, symmetric=symmetric,
+        max_steps=max_steps, norm_limit=norm_limit, symmetric=symmetric,
     )  # fmt: skip
     return replace(fit, steps=steps + fit.steps)
 

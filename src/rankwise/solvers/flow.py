@@ -66,6 +66,7 @@ class Flow(Solver):
 
     driver: ClassVar[Literal["compiled", "host"]] = "compiled"
     misfits: ClassVar[tuple[type[Misfit], ...]] = (Misfit,)
+    recorded: ClassVar[tuple[str, ...]] = ("time", "integrator_steps")
 
     def __post_init__(self) -> None:
         look_up(self.method, METHODS, "method")

@@ -11,18 +11,20 @@ import numpy as np
 from rankwise.factorizations import Deep, Factorization, Symmetric
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, positive_integer
+from rankwise.plain import Plain, checked, positive_integer
 from rankwise.problems import Misfit, Problem, Squared
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_flow import Phase, flow_factors
-from rankwise.solvers.factor_gradient import descend_factors
+from rankwise.solvers.factor_gradient import descend_factors, factor_norm
 from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow_factors
 from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.noise_level import LEAST_GAIN, exact_tolerance, expected_rmse, gain
 from rankwise.solvers.robust_fit import fit_misfit
 from rankwise.spectrum import root_mean_square
 
+# A fit may pass through matrices so many times larger than the norm limit, and return.
+TRANSIENT = 10.0
 # A leading value below this share of the first, or a gain below this share of the residual, counts as none.
 NO_DRIVE = 1e-14
 NO_GAIN = 1e-9
@@ -106,6 +108,9 @@ class Greedy(Solver):
     holdout: fraction of the observations set aside to choose the rank; 0 sets none aside.
     refit: fit the rank of least held-out error again to all observations; without, the matrix stays the last grown.
     polish: once growth has stopped, go on with the last fit to a precise local minimum (newton only).
+    norm_limit: growth stops (`diverging_norm`) where |W|_F exceeds this multiple of the problem's norm estimate
+    and the observations are not explained: gradient steps are too large, or no matrix of that rank attains the infimum
+    of the loss, and an entry no observation holds grows without end (a ridge prevents that).
     tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32), or 1.5e-8 with
     inner="flow".
 
@@ -132,9 +137,11 @@ class Greedy(Solver):
     inner_steps: int | None = None
     check_every: int = 1
     semidefinite: bool = False
+    norm_limit: float = 1e3
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     misfits: ClassVar[tuple[type[Misfit], ...]] = (Misfit,)
+    recorded: ClassVar[tuple[str, ...]] = tuple(RankFit.__dataclass_fields__)
 
     def __post_init__(self) -> None:
         if self.inner not in INNER_STEPS:
@@ -153,6 +160,7 @@ class Greedy(Solver):
                 raise ValueError(f"{name} must be finite and not negative, not {value}")
         if not all(0 < share <= 1 for share in self.ladder):
             raise ValueError(f"ladder must be shares above 0 and at most 1, not {self.ladder}")
+        checked(self.norm_limit, "norm_limit", above=0)
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
         if self.inner != "newton" and self.epsilon == 0:
@@ -229,7 +237,7 @@ class Greedy(Solver):
             return RESULTS.running
         # The limits may have been raised since: only a limit's verdict can change.
         limited = state.verdict is RESULTS.max_rank and not state.refitted
-        return self._verdict(state.kept, state.path) if limited else state.verdict
+        return self._verdict(state.kept, state.path, state.matrix) if limited else state.verdict
 
     def matrix(self, state: Growth) -> LowRank:
         """The present matrix."""
@@ -249,12 +257,13 @@ class Greedy(Solver):
             matrix, steps = descend_factors(
                 state.kept, state.matrix, state.leading[1:], epsilon=self.epsilon,
                 step_size=self.inner_rate / max(state.path[0].leading, np.finfo(float).tiny),
-                ridge=self.ridge, max_steps=most, symmetric=self.symmetric,
+                ridge=self.ridge, max_steps=most, norm_limit=TRANSIENT * self.norm_limit * _norm_estimate(state.kept),
+                symmetric=self.symmetric,
             )  # fmt: skip
             return matrix, steps, math.nan, steps >= most
         settings: dict[str, Any] = {
             "ridge": self.ridge, "tolerance": self._tolerance(state.kept), "max_steps": most,
-            "symmetric": self.symmetric,
+            "norm_limit": TRANSIENT * self.norm_limit, "symmetric": self.symmetric,
         }  # fmt: skip
 
         def grow(problem: Problem, start: LowRank) -> Fit:
@@ -292,20 +301,22 @@ class Greedy(Solver):
 
     def _polish(self, state: Growth) -> Growth:
         """Once growth has stopped: the last fit, which was only as exact as growing needs, made exact."""
-        done = state.verdict in (RESULTS.running, RESULTS.explained, RESULTS.non_finite)
+        done = state.verdict in (RESULTS.running, RESULTS.explained, RESULTS.diverging_norm, RESULTS.non_finite)
         if done or not self.polish or self.inner != "newton" or state.matrix.rank == 0:
             return state
 
         def fine_fit(problem: Problem, start: LowRank) -> Fit:
             return fit_factors(
                 problem, start.left, start.right, ridge=self.ridge, stationary=POLISHED,
-                tolerance=self._tolerance(problem), max_steps=POLISH_STEPS, symmetric=self.symmetric,
+                tolerance=self._tolerance(problem), max_steps=POLISH_STEPS,
+                norm_limit=TRANSIENT * self.norm_limit, symmetric=self.symmetric,
             )  # fmt: skip
 
         fit = fit_misfit(state.kept, state.matrix, fine_fit, fine_fit, flat=POLISHED)
         steps = state.path[-1].inner_steps + fit.steps
         fine = self._assess(state.kept, state.held, state.path[:-1], LowRank(fit.left, fit.right), steps)
-        return fine if fine.verdict is RESULTS.explained else replace(fine, verdict=state.verdict)
+        told = fine.verdict in (RESULTS.explained, RESULTS.diverging_norm)
+        return fine if told else replace(fine, verdict=state.verdict)
 
     def _assess(
         self,
@@ -327,13 +338,13 @@ class Greedy(Solver):
             math.nan if held is None else _rmse(held, held.residual(matrix)), leading[0], inner_steps, time,
         )  # fmt: skip
         path = (*path, here)
-        verdict = self._verdict(kept, path)
+        verdict = self._verdict(kept, path, matrix)
         hopeless = (RESULTS.stalled, RESULTS.underdetermined, *((RESULTS.running,) if self.inner != "newton" else ()))
         return Growth(
             matrix, kept, held, leading, path, RESULTS.inner_limit if cut and verdict in hopeless else verdict
         )
 
-    def _verdict(self, problem: Problem, path: tuple[RankFit, ...]) -> RESULTS:
+    def _verdict(self, problem: Problem, path: tuple[RankFit, ...], matrix: LowRank) -> RESULTS:
         here, rank = path[-1], path[-1].rank
         d1, d2 = problem.shape
         values = root_mean_square(problem.values)
@@ -345,6 +356,10 @@ class Greedy(Solver):
             parameters = 0 if self.ridge else degrees_of_freedom(rank, problem.shape, self.symmetric)
             if here.train_rmse <= expected_rmse(self.noise, problem.distinct(self.symmetric), parameters):
                 return RESULTS.noise_level
+        last = rank > 0 and self._too_few(problem, rank + 1)
+        if factor_norm(matrix.left, matrix.right) > self.norm_limit * _norm_estimate(problem):
+            # That observations are too few is why fits diverge; steps may be too large besides.
+            return RESULTS.underdetermined if last and self.inner == "newton" else RESULTS.diverging_norm
         if here.leading <= max(RIDGE_SLACK * self.ridge, NO_DRIVE * path[0].leading):
             return RESULTS.converged
         if not math.isnan(here.holdout_rmse):
@@ -355,7 +370,7 @@ class Greedy(Solver):
             return RESULTS.stalled
         if rank >= (self.max_rank or min(d1, d2)):
             return RESULTS.max_rank
-        return RESULTS.underdetermined if rank and self._too_few(problem, rank + 1) else RESULTS.running
+        return RESULTS.underdetermined if last else RESULTS.running
 
     def _only_noise(self, state: Growth) -> bool:
         """Whether the last rank has gained no more than the fit of noise would."""
@@ -374,6 +389,12 @@ class Greedy(Solver):
         if self.tolerance is not None:
             return self.tolerance
         return math.sqrt(np.finfo(problem.dtype).eps) if self.inner == "flow" else exact_tolerance(problem.dtype)
+
+
+def _norm_estimate(problem: Problem) -> float:
+    """The problem's norm estimate, safe from overflow; infinite where the values are all zero and say nothing."""
+    shares = problem.shape[0] * problem.shape[1] * problem.size / float(problem.energy())
+    return math.sqrt(shares) * root_mean_square(problem.values) or math.inf
 
 
 def _rmse(problem: Problem, residual: np.ndarray) -> float:

@@ -81,6 +81,8 @@ class HardThresholding(Ranked):
         """The exact step along the gradient projected on the column space of the matrix."""
         basis = np.linalg.qr(matrix.left)[0]
         across = gradient.T @ basis
+        # By a power of two, so that no square overflows or vanishes: the quotient stays what it is.
+        across = np.ldexp(across, -math.frexp(float(np.abs(across).max()))[1])
         image = problem.measure(LowRank(basis, across))
         power = float(image @ image)
         share = matrix.shape[0] * matrix.shape[1] / float(problem.energy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,7 +71,8 @@ class IRLS(Ranked):
     an r the smoothing stops falling after few steps.
     spare: with r too high by one, far fewer observations are enough: the spare singular value decays like the others.
     noise: the standard deviation of the noise. The fit is then F(W) + |measure(W) - values|^2 / (2 lambda) with
-    lambda = (noise (sqrt(m/d1) + sqrt(m/d2)))^2, the least weight at which noise alone is smoothed away.
+    lambda = (noise (sqrt(m/d1) + sqrt(m/d2)))^2, about the squared norm of adjoint(noise alone), W and noise both
+    divided by the largest |value| (which matters for p > 0 only).
     The result is of low rank: the leading triples, and once r explains the observations, the least rank that does,
     fitted to machine precision. Stops as `Ranked`; `patience` and `stationary` say when an r is given up. In the
     history, `rank` is r. default_steps is 2,000.
@@ -84,6 +85,7 @@ class IRLS(Ranked):
     are geometric means, under which F never rises; in our trials harmonic means recovered more often.
     """
 
+    recorded: ClassVar[tuple[str, ...]] = (*Ranked.recorded, "epsilon", "inner_steps")
     p: float = 0.0
     spare: int = 1
     stationary: float = 0.2

@@ -59,11 +59,11 @@ class LogDet(Solver):
 
     The objective is l(W) + sum_a phi(s_a) over all ranks, s_a = (p scale / mu) sigma_a being the singular values
     relative to about the largest: mu = sigma_1(-grad l(0)) and p = sum_i |A_i|_F^2 / (d1 d2). The penalty's slope at s,
-    as a ridge on the factors' columns, is mu e min(1, spared e / s): the nuclear norm below the level e, a logarithm
-    above it. So singular values larger than e are hardly shrunk, while smaller ones feel the whole of mu e. The level
-    falls from `first` by the factor `ratio` per stage. A stage lowers the objective, not to its
-    minimum: it is one reweighting, a rough ridge fit with the slopes at the last matrix, and up to two more while
-    directions enter. They do where the leading singular values of -grad l(W) exceed mu e, the condition of optimality
+    as a ridge on the factors' columns, is mu e min(1, spared e / s): the nuclear norm below spared times the level e,
+    a logarithm above it. So singular values larger than e are hardly shrunk, while smaller ones feel the whole of mu e.
+    The level falls from `first` by the factor `ratio` per stage. A stage lowers the objective, not to its minimum: it
+    is one reweighting, a rough ridge fit with the slopes at the last matrix, and up to two more while directions enter.
+    They do where the leading singular values of -grad l(W) exceed mu e, the condition of optimality
     at sigma = 0, and leave when they vanish.
     A rank r = #{s_a > e} that two stages agree on is tried without penalty: the run ends when this explains the
     observations to tolerance * their root mean square, with fewer parameters than observations and a derivative of full
@@ -92,6 +92,7 @@ class LogDet(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("level", "rank", "width")
 
     def __post_init__(self) -> None:
         checked(self.ratio, "ratio", above=0, most=0.99)
@@ -114,8 +115,11 @@ class LogDet(Solver):
         del key
         zero = LowRank.zeros(problem.shape)
         top = float(leading_triples(problem, -problem.values, 1)[1][0])
-        finite = math.isfinite(top) and math.isfinite(root_mean_square(problem.values))
-        verdict = RESULTS.non_finite if not finite else RESULTS.running if top > 0 else RESULTS.explained
+        size = root_mean_square(problem.values)
+        # A drive of zero from values that are not zero: no matrix fits them better than the zero matrix.
+        still = RESULTS.converged if size > 0 else RESULTS.explained
+        finite = math.isfinite(top) and math.isfinite(size)
+        verdict = RESULTS.non_finite if not finite else RESULTS.running if top > 0 else still
         return Stage(zero, self.first, top, 0, 0, 0, (), zero if top == 0 else None, verdict)
 
     def step(self, problem: Problem, state: Stage) -> Stage:

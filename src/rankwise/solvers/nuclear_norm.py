@@ -10,7 +10,7 @@ import numpy as np
 
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain, checked, positive_integer
-from rankwise.problems import Completion, Problem
+from rankwise.problems import Completion, Problem, checked_bounds
 from rankwise.results import RESULTS
 from rankwise.solvers.anderson import Anderson
 from rankwise.solvers.base import Solver
@@ -125,6 +125,7 @@ class NuclearNorm(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("rank", *Certificate.__dataclass_fields__)
 
     def __post_init__(self) -> None:
         if self.delta is not None and self.weight is not None:
@@ -137,11 +138,7 @@ class NuclearNorm(Solver):
         checked(self.norm_limit, "norm_limit", above=0)
         positive_integer(self.memory, "memory")
         if self.bounds is not None:
-            if len(tuple(self.bounds)) != 2 or not self.bounds[0] <= self.bounds[1]:
-                raise ValueError(f"bounds must be two numbers in ascending order, not {self.bounds}")
-            if self.bounds[0] == math.inf or self.bounds[1] == -math.inf:
-                raise ValueError(f"bounds must leave room for finite entries, not {self.bounds}")
-            object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
+            object.__setattr__(self, "bounds", checked_bounds(self.bounds))
 
     @property
     def default_steps(self) -> int:
@@ -161,7 +158,7 @@ class NuclearNorm(Solver):
         size = root_mean_square(problem.values) or 1.0
         scaled = problem.replace(values=np.asarray(problem.values, float) / size, scale=1.0)
         curvature = None if self.weight is None else float(problem.scale) * size / self.weight
-        data = DataTerm.of(scaled, (self.delta or 0.0) / size, curvature)
+        data = DataTerm.of(scaled, (self.delta or 0.0) / size, curvature, problem.dtype)
         bounds = None if self.bounds is None else (self.bounds[0] / size, self.bounds[1] / size)
         step = STEP_START * BALANCE * float(scaled.norm_estimate()) / math.sqrt(min(problem.shape)) or 1.0
         splitting = Splitting(data, step, self.semidefinite, bounds)
@@ -170,7 +167,8 @@ class NuclearNorm(Solver):
             Anderson(self.memory), 0, (math.inf, math.inf), math.inf, STEP_LOOKS, 0,
             Certificate(0.0, 0.0, math.inf, math.inf), RESULTS.running,
         )  # fmt: skip
-        return self._assess(start)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._assess(start)
 
     def step(self, problem: Problem, state: NuclearRun) -> NuclearRun:
         """A Newton step where one is due and succeeds, else ten accelerated splitting steps; and the certificate."""

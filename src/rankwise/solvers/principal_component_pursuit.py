@@ -16,27 +16,33 @@ from rankwise.solvers.base import Solver
 
 # Over-relaxation of the alternating direction method; the best between 1.5 and 1.8 in the literature's experience.
 RELAXATION = 1.6
-# The step is adapted so long, where the two residuals are further apart than a factor of 4.
-ADAPTED_UNTIL, BALANCED = 500, 4.0
+# The step is adapted for so long, where the two residuals are further apart than a factor of 4.
+ADAPTED_FOR, BALANCED = 500, 4.0
+# Values are clipped at this multiple of the typical one, and let out to this multiple of L where L comes half as far.
+CLIP = 10.0
 
 
 @dataclass(frozen=True, eq=False)
 class Pursuit(Plain):
     """The state, in units in which the typical observed value is 1.
 
-    size: that unit. dtype: the precision of the data. left, right: factors of L. rest: what is not L, (d1, d2): S at
-    observed places, the filling of the others. multiplier: scaled dual variable, (d1, d2). strength: of the quadratic
-    term. steps: taken so far. primal, dual: bounds of the least objective. split: |observed - L - S|_F / |values|.
+    size: that unit. dtype: the precision of the data. values: the observed ones, clipped, (m,). left, right: factors
+    of L. rest: what is not L, (d1, d2): S at observed places, the filling of the others. multiplier: scaled dual
+    variable, (d1, d2). strength: of the quadratic term. steps: taken so far; adapted: the step until which the
+    strength is adapted. primal, dual: bounds of the least objective with these values. split:
+    |values - L - S|_F / |values|.
     """
 
     size: float
     dtype: str
+    values: np.ndarray
     left: np.ndarray
     right: np.ndarray
     rest: np.ndarray
     multiplier: np.ndarray
     strength: float
     steps: int
+    adapted: int
     primal: float
     dual: float
     split: float
@@ -51,6 +57,13 @@ class PrincipalComponentPursuit(Solver):
     off. Stops when the relative duality gap is at most `gap` (`converged`), which proves that no L has an objective
     lower by more than that. The dual: max <Y, values> over Y that vanishes where nothing is observed,
     |Y|_2 <= 1, |Y_ij| <= weight.
+
+    Outliers may be of any size: optimality depends on the sign of S_ij, not on its size, so that an L that is optimal
+    stays so when values move away from it. The program is solved with values clipped at ten times the median of their
+    sizes that are not zero; a value that L comes half as far as is let out to ten times L. The gap, and primal and dual
+    in the record, are those of the clipped values, in which no huge outlier hides what L does. They prove for the
+    values as given that no L is better by more than the gap among those that stay within the clipped values, and at no
+    gap that none is at all, for the objective is convex.
 
     weight: None means 1 / sqrt(p max(d1, d2)) with the share p of observed entries, at which most of a low-rank matrix
     without spiky entries is recovered exactly. A larger weight leaves less to S.
@@ -69,6 +82,7 @@ class PrincipalComponentPursuit(Solver):
     check_every: int = 10
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("rank", "primal", "dual", "gap", "split")
 
     def __post_init__(self) -> None:
         if self.weight is not None:
@@ -89,23 +103,24 @@ class PrincipalComponentPursuit(Solver):
     def init(self, problem: Problem, key: Any) -> Pursuit:
         """L = 0."""
         del key
-        values = np.abs(np.asarray(problem.values, float))
-        size = float(np.median(values)) or float(values.max())
+        given = np.abs(np.asarray(problem.values, float))
+        size = float(np.median(given[given > 0])) if given.any() else 0.0
         zero, (d1, d2) = np.zeros(problem.shape), problem.shape
         state = Pursuit(
-            size, problem.dtype.name, np.zeros((d1, 0)), np.zeros((d2, 0)), zero, zero, strength=1.0, steps=0,
-            primal=0.0, dual=0.0, split=0.0, verdict=RESULTS.converged,
+            size, problem.dtype.name, np.zeros(problem.size), np.zeros((d1, 0)), np.zeros((d2, 0)), zero, zero,
+            strength=1.0, steps=0, adapted=ADAPTED_FOR, primal=0.0, dual=0.0, split=0.0, verdict=RESULTS.converged,
         )  # fmt: skip
         if size == 0.0:
             return state
-        # The strength of the norm of the data without what is surely outlying.
-        strength = 2 / float(np.linalg.norm(np.clip(_observed(problem, size), -3, 3), 2))
-        primal = self._weight(problem) * float((values / size).sum())
-        return replace(state, strength=strength, primal=primal, split=1.0, verdict=RESULTS.running)
+        values = _clipped(problem, size, np.full(problem.size, CLIP))
+        # The strength of the norm of the data without what is likely outlying.
+        strength = 2 / float(np.linalg.norm(np.clip(_observed(problem, values), -3, 3), 2))
+        primal = self._weight(problem) * float(np.abs(values).sum())
+        return replace(state, values=values, strength=strength, primal=primal, split=1.0, verdict=RESULTS.running)
 
     def step(self, problem: Any, state: Pursuit) -> Pursuit:
         """One sweep: singular values, then residuals, moved towards 0; then the dual variable."""
-        data, weight = _observed(problem, state.size), self._weight(problem)
+        data, weight = _observed(problem, state.values), self._weight(problem)
         u, s, vt = np.linalg.svd(data - state.rest + state.multiplier, full_matrices=False)
         s = np.maximum(s - 1 / state.strength, 0)
         rank = int(np.count_nonzero(s))
@@ -122,9 +137,9 @@ class PrincipalComponentPursuit(Solver):
         )  # fmt: skip
         if moved.steps % self.check_every:
             return moved
-        moved = self._bounded(problem, moved, float(s.sum()))
+        moved = self._bounded(problem, _let_out(problem, moved), float(s.sum()))
         drift = float(np.linalg.norm(rest - state.rest) / np.linalg.norm(data))
-        return _balanced(moved, drift) if moved.steps <= ADAPTED_UNTIL else moved
+        return _balanced(moved, drift) if moved.steps <= moved.adapted else moved
 
     def outcome(self, problem: Problem, state: Pursuit) -> RESULTS:
         """converged, non_finite, or running."""
@@ -138,7 +153,7 @@ class PrincipalComponentPursuit(Solver):
         return LowRank(state.left * root, state.right * root).astype(state.dtype)
 
     def record(self, state: Pursuit) -> dict[str, float]:
-        """rank of L; primal and dual (in the units of the values), their relative gap, and split."""
+        """rank of L; primal and dual (of the clipped values, in their units), their relative gap, and split."""
         gap = (state.primal - state.dual) / state.primal if state.primal else 0.0
         primal, dual = state.primal * state.size, state.dual * state.size
         return {"rank": state.left.shape[1], "primal": primal, "dual": dual, "gap": gap, "split": state.split}
@@ -149,22 +164,38 @@ class PrincipalComponentPursuit(Solver):
 
     def _bounded(self, problem: Any, state: Pursuit, nuclear: float) -> Pursuit:
         """The state with its objective, and the greatest lower bound so far."""
-        values = np.asarray(problem.values, float) / state.size
-        residual = values - LowRank(state.left, state.right).entries(problem.rows, problem.cols)
+        residual = state.values - LowRank(state.left, state.right).entries(problem.rows, problem.cols)
         primal = nuclear + self._weight(problem) * float(np.abs(residual).sum())
         prices = state.strength * state.multiplier[problem.rows, problem.cols]
         spectral = float(np.linalg.norm(problem.adjoint(prices), 2))
-        dual = float(prices @ values) / max(1.0, spectral)
+        dual = float(prices @ state.values) / max(1.0, spectral)
         finite = math.isfinite(primal) and math.isfinite(dual)
         verdict = RESULTS.running if finite else RESULTS.non_finite
         return replace(state, primal=primal, dual=max(dual, state.dual), verdict=verdict)
 
 
-def _observed(problem: Any, size: float) -> np.ndarray:
-    """The observed values over their unit, zero elsewhere."""
+def _observed(problem: Any, values: np.ndarray) -> np.ndarray:
+    """The values at their places, zero elsewhere."""
     data = np.zeros(problem.shape)
-    data[problem.rows, problem.cols] = np.asarray(problem.values, float) / size
+    data[problem.rows, problem.cols] = values
     return data
+
+
+def _clipped(problem: Any, size: float, bound: np.ndarray) -> np.ndarray:
+    """The observed values over their unit `size`, clipped to +-bound (m,)."""
+    given = np.asarray(problem.values, float)
+    with np.errstate(over="ignore"):  # beyond the floats lies above every bound
+        return np.clip(given / size, -bound, bound)
+
+
+def _let_out(problem: Any, state: Pursuit) -> Pursuit:
+    """The state with the clipped values that L comes near further out; what is proved of others is forgotten then."""
+    reached = np.sign(state.values) * LowRank(state.left, state.right).entries(problem.rows, problem.cols)
+    bound = np.maximum(np.abs(state.values), np.where(2 * reached > np.abs(state.values), CLIP * reached, 0))
+    values = _clipped(problem, state.size, bound)
+    if (values == state.values).all():
+        return state
+    return replace(state, values=values, dual=0.0, adapted=state.steps + ADAPTED_FOR)
 
 
 def _balanced(state: Pursuit, drift: float) -> Pursuit:

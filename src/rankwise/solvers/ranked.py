@@ -79,6 +79,7 @@ class Ranked(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("rank", "train_rmse")
 
     def __post_init__(self) -> None:
         for name in ("rank", "max_rank", "patience"):

@@ -26,6 +26,8 @@ SURPLUS = 3
 MEMORY = 20
 # The accuracy and the most steps of the plain fit at a rank that may be the right one.
 PLAIN_STATIONARY, PLAIN_STEPS = 1e-2, 40
+# Norms, for values of size one, are at least this and at most its inverse: their cubes are numbers.
+SMALLEST = 1e-90
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ class RatioContinuation(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("weight", "ratio", "evaluations")
 
     def __post_init__(self) -> None:
         checked(self.first, "first", above=0)
@@ -124,7 +127,12 @@ class RatioContinuation(Solver):
             return RatioStage(zero, 1.0, self.first, math.nan, 0, zero, problem.dtype, verdict)
         unit = _in_units(problem, size)
         u, s, v = leading_triples(unit, -unit.values, self._columns(problem))
-        root = np.sqrt(s * (float(unit.norm_estimate()) / float(np.linalg.norm(s))))
+        norm = float(unit.norm_estimate())
+        if s[0] == 0 or not SMALLEST < norm < 1 / SMALLEST:
+            # No matrix fits better than zero; or measurements so large or small that the objective has no number.
+            verdict = RESULTS.converged if s[0] == 0 else RESULTS.non_finite
+            return RatioStage(zero, 1.0, self.first, math.nan, 0, zero, problem.dtype, verdict)
+        root = np.sqrt(s * (norm / float(np.linalg.norm(s))))
         start = LowRank(u * root, v * root)
         return RatioStage(start, size, self.first, _ratio(start), 0, None, problem.dtype, RESULTS.running)
 
@@ -212,7 +220,7 @@ class CappedRatio:
         left, right = matrix.left, matrix.right
         residual = self.problem.residual(matrix)
         gram_left, gram_right = left.T @ left, right.T @ right
-        norm = math.sqrt(max(float((gram_left * gram_right).sum()), np.finfo(float).tiny))
+        norm = max(math.sqrt(float((gram_left * gram_right).sum())), SMALLEST)
         nuclear = float(np.trace(gram_left) + np.trace(gram_right)) / 2
         excess = max(norm / self.norm - 1, 0.0)
         value = nuclear / norm + (float(residual @ residual) / self.square + self.cap * excess**2) / self.weight

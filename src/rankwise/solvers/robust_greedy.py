@@ -71,6 +71,7 @@ class RobustGreedy(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = ("rank", "scale", "kept", "bound", "fits")
 
     def __post_init__(self) -> None:
         if self.max_rank is not None:

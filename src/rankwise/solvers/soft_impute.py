@@ -94,6 +94,7 @@ class SoftImpute(Solver):
     check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
+    recorded: ClassVar[tuple[str, ...]] = tuple(WeightFit.__dataclass_fields__)
 
     def __post_init__(self) -> None:
         if self.weight is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,7 @@ class SpectralFlow(Flow):
     Source: Arora, Cohen, Hu, Luo 2019 (`arora2019implicit`), theorem 3 and lemma 2.
     """
 
+    recorded: ClassVar[tuple[str, ...]] = (*Flow.recorded, "bridged")
     depth: float = fixed(2)
     start: Initialization = Identity(1e-3)
     gap: float = 1e-3
