@@ -24,6 +24,12 @@ def test_recovers_signals_to_machine_precision(signal, count, key):
     assert distance(problem.signal(solution.matrix), signal) < 1e-12
 
 
+def test_repeated_intensities_are_counted_once():
+    few = rw.diffract(SHORT[:4], 5, key=0)
+    vectors, values = np.tile(few.vectors, (20, 1)), np.tile(few.values, 20)
+    assert rw.solve(rw.PhaseRetrieval(vectors, values), rw.AmplitudeFlow()).result.name == "underdetermined"
+
+
 @pytest.mark.parametrize("image", [IMAGE, IMAGE + 1j * IMAGE[::-1]])
 def test_recovers_images_from_coded_patterns(image):
     problem = rw.diffract_coded(image, 6, key=0)

@@ -160,10 +160,10 @@ class AmplitudeFlow(Solver):
         tolerance = exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
         if relative > tolerance:
             return RESULTS.converged
-        parameters = problem.shape[0] - (0 if problem.real else 1)
-        return (
-            RESULTS.underdetermined if problem.distinct() <= parameters < problem.shape[0] ** 2 else RESULTS.explained
-        )
+        size = problem.shape[0]
+        # Of signals, and of all symmetric or Hermitian matrices: where these are as few, nothing is left to tell.
+        parameters, every = (size, size * (size + 1) // 2) if problem.real else (size - 1, (size // 2) ** 2)
+        return RESULTS.underdetermined if problem.distinct() <= parameters < every else RESULTS.explained
 
     def _exhausted(self, state: Amplitudes) -> bool:
         """Whether the last `patience` steps have gained next to nothing."""
