@@ -23,7 +23,17 @@ KINDS = "biufcSU"
 
 
 class RefusedCheckpoint(ValueError):
-    """A file that is no checkpoint, is damaged, or is that of another run: nothing is taken from it."""
+    """A file that is no checkpoint, is damaged, or is that of another run: nothing is taken from it.
+
+    fault: what is wrong with it, up to the mark before the advice.
+    """
+
+    def __init__(self, fault: str, advice: str = "delete it to begin anew") -> None:
+        super().__init__(fault, advice)
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return " ".join(self.args)
 
 
 def write(path: str | os.PathLike[str], structure: Any, arrays: list[np.ndarray]) -> None:
@@ -51,16 +61,16 @@ def read(path: str | os.PathLike[str]) -> tuple[Any, list[np.ndarray]]:
     """
     content = Path(path).read_bytes()
     if not content.startswith(MAGIC):
-        raise RefusedCheckpoint(f"{path} is no checkpoint of rankwise: name another file")
+        raise RefusedCheckpoint(f"{path} is no checkpoint of rankwise:", "name another file")
     line, _, rest = content.partition(b"\n")
     if line[len(MAGIC) :] != str(FORMAT).encode():
-        raise RefusedCheckpoint(f"{path} is a checkpoint of another format than {FORMAT}: delete it to begin anew")
+        raise RefusedCheckpoint(f"{path} is a checkpoint of another format than {FORMAT}:")
     told, _, packed = rest.partition(b"\n")
     if told != hashlib.sha256(packed).hexdigest().encode():
-        raise RefusedCheckpoint(f"{path} is damaged (its content does not have its hash): delete it to begin anew")
+        raise RefusedCheckpoint(f"{path} is damaged (its content does not have its hash):")
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
             structure = json.loads(archive["structure"].tobytes())
             return structure, [archive[str(i)] for i in range(len(archive.files) - 1)]
     except (ValueError, KeyError, OSError, EOFError, RecursionError) as error:
-        raise RefusedCheckpoint(f"{path} is no checkpoint that rankwise wrote: delete it to begin anew") from error
+        raise RefusedCheckpoint(f"{path} is no checkpoint that rankwise wrote:") from error

@@ -103,7 +103,7 @@ def load(path: str | os.PathLike[str], about: Described, members: Sequence[Membe
     except RefusedCheckpoint:
         raise
     except Unpacker.BROKEN as error:
-        raise RefusedCheckpoint(f"{path} is no checkpoint that rankwise wrote: delete it to begin anew") from error
+        raise RefusedCheckpoint(f"{path} is no checkpoint that rankwise wrote:") from error
 
 
 def _refuse_another(path: Any, there: Mapping[str, str], here: Described) -> None:
@@ -111,7 +111,7 @@ def _refuse_another(path: Any, there: Mapping[str, str], here: Described) -> Non
         there = {name: words for name, words in there.items() if not name.startswith(RUN)}
     if found := difference(there, here):
         raise RefusedCheckpoint(
-            f"{path} is the checkpoint of another run: {found}; delete it to begin anew, or name another file"
+            f"{path} is the checkpoint of another run: {found};", "delete it to begin anew, or name another file"
         )
 
 

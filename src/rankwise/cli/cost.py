@@ -14,17 +14,13 @@ def tell_cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
     from rankwise.compiled import cores
     from rankwise.report.wording import count, plural
     from rankwise.studies.estimate import estimate
-    from rankwise.studies.plan import batches
-    from rankwise.studies.records import FAILED, SHORT, Records
+    from rankwise.studies.running import left_to_run
 
-    cases = study.cases()
-    found = Records(folder / "records").rows({case.address for case in cases}, SHORT)
-    done = {address for address, one in found.items() if not (options.retry and one["result"] == FAILED)}
-    waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
+    waiting = left_to_run(study, folder, options.retry)
     cost = estimate(waiting, 1 if options.workers else cores())
     processes = min(options.workers or 1, max(len(waiting), 1))
     told = {
-        "cases": len({case.address for case in cases}), "to_run": sum(len(batch.cases) for batch in waiting),
+        "cases": len({case.address for case in study.cases()}), "to_run": sum(len(batch.cases) for batch in waiting),
         "batches": len(waiting), "about_seconds": cost.seconds / processes, "of_known_time": cost.fixed,
         "at_most_seconds": cost.most / processes, "of_bounded_time": cost.bounded, "of_unknown_time": cost.unknown,
         "bytes": cost.bytes,
@@ -52,13 +48,13 @@ def warn_of_memory(study: Any) -> None:
     """Say so if a case needs more memory than there is: it will fail, or take this machine with it."""
     from rankwise.studies.plan import memory, too_large
 
-    for case, needed in too_large(study.cases()):
+    case, needed = next(too_large(study.cases()), (None, 0))
+    if case is not None:
         print(  # noqa: T201
             f"rankwise: {case.words}: needs about {needed / 2**30:,.0f} GiB (problem.truth.shape, "
             f"solver.factorization.depth), more than the {memory() / 2**30:,.0f} GiB of this machine",
             file=sys.stderr,
         )
-        return
 
 
 def _duration(seconds: float) -> str:

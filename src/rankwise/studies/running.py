@@ -28,7 +28,6 @@ Progress = Callable[[int], None]
 Share = Callable[[float], None]
 # Called with a step and the last one.
 Steps = Callable[[int, int], Any]
-DELETE = "delete it to begin anew"
 # Runs batches in any order and hands out the rows of each as it ends.
 Finished = Generator[tuple[Batch, list[Row]], None, None]
 Engine = Callable[[Sequence[Batch], Path, Callable[[], None], Path], Finished]
@@ -66,12 +65,10 @@ def run_study(
     """
     cases = study.cases()
     write_index(study, cases, folder)
-    records = Records(folder / "records")
-    found = records.rows(columns=SHORT)
-    done = {address for address, one in found.items() if not (retry and one["result"] == FAILED)}
-    waiting = [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
+    waiting = left_to_run(study, folder, retry)
     if progress is not None:
-        progress(len(done & {case.address for case in cases}))
+        progress(len({case.address for case in cases}) - sum(len(batch.cases) for batch in waiting))
+    records = Records(folder / "records")
     scratch = folder.resolve() / "checkpoints"
     # Closed whatever happens, so that an engine's processes end with the run.
     with closing((engine or partial(here, share=share))(waiting, study.folder.resolve(), check, scratch)) as finished:
@@ -82,6 +79,14 @@ def run_study(
             if progress is not None:
                 progress(len(rows))
     return standing(study, folder, cases)
+
+
+def left_to_run(study: Study, folder: Path, retry: bool) -> list[Batch]:
+    """The batches of a study without the cases that are on record; with `retry` those that failed are left too."""
+    cases = study.cases()
+    found = Records(folder / "records").rows({case.address for case in cases}, SHORT)
+    done = {address for address, one in found.items() if not (retry and one["result"] == FAILED)}
+    return [left for batch in batches(cases, study.batch) if (left := batch.without(done))]
 
 
 def here(
@@ -132,8 +137,7 @@ def run_batch(batch: Batch, folder: Path, progress: Steps | None = None, scratch
     except (Exception, SystemExit) as error:  # whatever a case raises is that case's result
         if isinstance(error, RefusedCheckpoint):
             # No command of a study names this file, as others that are refused can be named anew.
-            words = str(error).replace(", or name another file", "").replace("name another file", DELETE)
-            raise RefusedCheckpoint(words) from error
+            raise RefusedCheckpoint(error.fault) from error
         if keep and getattr(error, "filename", "") == str(keep["keep"]):
             raise  # the disk's trouble is no case's result
         if progress is not None:
