@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rankwise.factorizations.vectors import shaped, vectors
 from rankwise.keys import as_jax_key
 from rankwise.measures import MEASURES
 from rankwise.plain import register
@@ -130,9 +131,10 @@ def advance(
 ) -> tuple[Carry, tuple[Any, dict[str, Any]]]:
     """Run to each checkpoint in turn and measure there; stopped runs stand still."""
     two = (axes.problem, axes.solver) if axes else ()
-    shaped = partial(_shaped, _forms_of_one(carry.state, axes))
-    step = lift(lambda p, s, x: _vectors(s.step(p, shaped(x))), axes, *two, 0)
-    pack, unpack = lift(_vectors, axes, 0), lift(shaped, axes, 0)
+    # From step to step the state is handed on as vectors.
+    restored = partial(shaped, forms=_forms_of_one(carry.state, axes))
+    step = lift(lambda p, s, x: vectors(s.step(p, restored(x))), axes, *two, 0)
+    pack, unpack = lift(vectors, axes, 0), lift(restored, axes, 0)
     outcome = lift(lambda p, s, x: s.outcome(p, x), axes, *two, 0)
     measure = lift(partial(_measure, track), axes, *two, axes.data if axes else None, 0)
     freeze = _all if axes is None else lift(_choose, axes, 0, 0, 0)
@@ -175,16 +177,6 @@ def _forms_of_one(state: Any, axes: Axes | None) -> Any:
     """Shape and type of every array in the state of one run."""
     lead = 0 if axes is None else 1
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[lead:], leaf.dtype), state)
-
-
-def _vectors(state: Any) -> Any:
-    """A state as vectors, which is how steps hand it on: updates of vectors are quicker on a CPU than those of rows."""
-    return jax.tree.map(jnp.ravel, state)
-
-
-def _shaped(forms: Any, vectors: Any) -> Any:
-    """The state that vectors are."""
-    return jax.tree.map(lambda form, vector: vector.reshape(form.shape), forms, vectors)
 
 
 def _measure(track: tuple[str, ...], problem: Problem, solver: Solver, data: Data, state: Any) -> dict[str, Any]:

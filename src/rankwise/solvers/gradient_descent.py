@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from rankwise.factorizations import Factorization, Full
+from rankwise.factorizations.vectors import shaped, vectors
 from rankwise.optimizers import Optimizer
 from rankwise.penalties import Penalty
 from rankwise.penalties.base import closed_form
@@ -77,22 +78,22 @@ class GradientDescent(Solver):
 
     def begin(self, params: tuple[Array, ...]) -> Descent:
         """The state before the first step from the given parameters."""
-        return Descent(params, self.optimizer.transformation().init(_vectors(params)))
+        return Descent(params, self.optimizer.transformation().init(vectors(params)))
 
     def step(self, problem: Problem, state: Descent) -> Descent:
         """One update of all parameters together."""
         import jax
         import optax
 
-        def objective(vectors: tuple[Array, ...]) -> Array:
-            return self.objective(problem, _shaped(vectors, state.params))
+        def objective(flat: tuple[Array, ...]) -> Array:
+            return self.objective(problem, shaped(flat, state.params))
 
-        vectors = _vectors(state.params)
-        value, grads = jax.value_and_grad(objective)(vectors)
+        flat = vectors(state.params)
+        value, grads = jax.value_and_grad(objective)(flat)
         updates, optimizer = self.optimizer.transformation().update(
-            grads, state.optimizer, vectors, value=value, grad=grads, value_fn=objective
+            grads, state.optimizer, flat, value=value, grad=grads, value_fn=objective
         )
-        return Descent(_shaped(optax.apply_updates(vectors, updates), state.params), optimizer)
+        return Descent(shaped(optax.apply_updates(flat, updates), state.params), optimizer)
 
     def objective(self, problem: Problem, params: tuple[Array, ...]) -> Array:
         """loss(W) + penalty(W)."""
@@ -136,13 +137,3 @@ class GradientDescent(Solver):
         grads = jax.grad(lambda params: self.objective(problem, params))(state.params)
         assert self.stationary is not None
         return sum((g**2).sum() for g in jax.tree.leaves(grads)) <= self.stationary**2
-
-
-def _vectors(params: tuple[Array, ...]) -> tuple[Array, ...]:
-    """The parameters as vectors: short rows would leave most of a CPU's vector unit idle in elementwise updates."""
-    return tuple(layer.reshape(-1) for layer in params)
-
-
-def _shaped(vectors: Any, params: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Vectors in the shapes of the parameters."""
-    return tuple(vector.reshape(layer.shape) for vector, layer in zip(vectors, params, strict=True))
