@@ -17,13 +17,16 @@ class LowRank(Plain):
     """The matrix left @ right.T, with left (d1, r) and right (d2, r).
 
     Raises:
-        ValueError: if the factors are not two real matrices with the same number of columns.
+        ValueError: if the factors are not two real matrices, as arrays, with the same number of columns.
     """
 
     left: Array
     right: Array
 
     def __post_init__(self) -> None:
+        for name, factor in (("left", self.left), ("right", self.right)):
+            if not hasattr(factor, "ndim"):
+                raise ValueError(f"{name} must be an array, not a {type(factor).__name__}")
         if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[1]:
             raise ValueError(
                 f"left and right must be matrices of equal width, not {self.left.shape} and {self.right.shape}"

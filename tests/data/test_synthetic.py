@@ -62,11 +62,15 @@ def test_the_factor_of_sensors():
         (lambda: rw.low_rank((4, 4), 1, key=0, singular_values=["a"]), "as many positive numbers"),
         (lambda: rw.low_rank((4, 4), 1, key=0, singular_values=[1], kappa=2.0), "not both"),
         (lambda: rw.low_rank((4, 4), 1, key=0, vectors="identity"), "needs singular_values"),
+        (lambda: rw.low_rank("x", 1, key=0), "shape must be two positive integers, not 'x'"),
+        (lambda: rw.low_rank((4, 4), "x", key=0), "rank must be an integer of at least 1, not 'x'"),
+        (lambda: rw.low_rank((4, 4), 1, key=0, kappa="x"), "kappa must be a number, not 'x'"),
+        (lambda: rw.observe(TRUTH, 9.5, key=0), "count must be an integer of at least 1, not 9.5"),
         (lambda: rw.low_rank((4, 4), 1, key=0, vectors="unit"), "vectors must be 'random' or 'identity'"),
         (lambda: rw.sense(TRUTH, 5, key=0, factor=0.0), "factor must be"),
-        (lambda: rw.sense_rank_one(TRUTH, 0, key=0), "count must be positive"),
+        (lambda: rw.sense_rank_one(TRUTH, 0, key=0), "count must be an integer of at least 1"),
         (lambda: rw.sense_fourier(TRUTH, 145, key=0), "count must lie between 1 and 144"),
-        (lambda: rw.diffract(SIGNAL, 0, key=0), "count must be positive"),
+        (lambda: rw.diffract(SIGNAL, 0, key=0), "count must be an integer of at least 1"),
         (lambda: rw.diffract(np.ones((2, 2)), 3, key=0), "a signal"),
         (lambda: rw.diffract_coded(SIGNAL, 0, key=0), "masks, their number"),
         (lambda: rw.diffract_coded(3.0, 1, key=0), "a signal or an image"),
@@ -92,10 +96,12 @@ def test_factors_are_real():
     for left, right, name in ((1j * real, real, "left"), (real, 1j * real, "right")):
         with pytest.raises(ValueError, match=f"{name} is complex; real numbers are needed"):
             rw.LowRank(left, right)
+    with pytest.raises(ValueError, match="right must be an array, not a list"):
+        rw.LowRank(real, [[1.0]])
 
 
 @pytest.mark.parametrize("draw", [rw.observe, rw.sense])
-@pytest.mark.parametrize("noise", [-1.0, float("nan")])
+@pytest.mark.parametrize("noise", [-1.0, float("nan"), "x"])
 def test_noise_that_is_no_standard_deviation_is_refused(draw, noise):
-    with pytest.raises(ValueError, match="noise must not be negative"):
+    with pytest.raises(ValueError, match=r"noise must be (finite and not negative|a number)"):
         draw(rw.low_rank((4, 4), 1, key=0), 8, key=1, noise=noise)

@@ -65,8 +65,10 @@ def test_outliers_are_what_is_left_of_the_values():
         found.toarray()[problem.rows, problem.cols][wrong], (problem.values - clean.measure(truth))[wrong]
     )
     assert rw.outliers(problem, truth, threshold=1e9).nnz == 0
-    with pytest.raises(ValueError, match="threshold must not be negative"):
+    with pytest.raises(ValueError, match="threshold must be finite and not negative"):
         rw.outliers(problem, truth, threshold=-1)
+    with pytest.raises(ValueError, match="threshold must be a number, not 'x'"):
+        rw.outliers(problem, truth, threshold="x")
     with pytest.raises(ValueError, match="matrix has shape"):
         rw.outliers(problem, np.zeros((3, 3)))
 

@@ -36,6 +36,14 @@ def test_norm_estimate_is_near_the_norm():
     assert rw.observe(truth, 800, key=1).norm_estimate() == pytest.approx(40, rel=0.15)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_norm_estimate_is_in_the_unit_of_the_values(unit):
+    for large in (PROBLEM, rw.observe(rw.low_rank((6, 6), 1, key=0), 20, key=1)):
+        moved = large.replace(values=large.values * unit)
+        assert moved.norm_estimate() == pytest.approx(large.norm_estimate() * unit)
+    assert PROBLEM.replace(values=PROBLEM.values * 0).norm_estimate() == 0
+
+
 @pytest.mark.parametrize(
     ("sensors", "values", "words"),
     [

@@ -217,8 +217,8 @@ def test_what_is_wrong_in_the_file_is_named_by_its_path(path, value, told):
             "grid deep, depth = 0, count = 40, seed = 0: solver.factorization: depth must be",
         ),
         ("axes.count.values", [40, 57], "count = 57, seed = 0: problem: count must lie between 1 and 56, not 57"),
-        ("case.problem.truth.shape", [0, 20], "problem.truth: shape must be two positive numbers, not [0, 20]"),
-        ("case.problem.truth.shape", [-3, 20], "problem.truth: shape must be two positive numbers, not [-3, 20]"),
+        ("case.problem.truth.shape", [0, 20], "problem.truth: shape must be two positive integers, not (0, 20)"),
+        ("case.problem.truth.shape", [-3, 20], "problem.truth: shape must be two positive integers, not (-3, 20)"),
         (
             "case.problem.truth.shape",
             [10**7, 10**7],

@@ -11,8 +11,9 @@ from array_api_compat import array_namespace
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, dense
-from rankwise.plain import checked
+from rankwise.plain import checked, positive_integer
 from rankwise.problems import CodedDiffraction, Completion, Operator, PhaseRetrieval, Problem, RankOneSensing, Sensing
+from rankwise.problems.base import two_sides
 from rankwise.spectrum import root_mean_square
 
 P = TypeVar("P", bound=Problem)
@@ -42,12 +43,10 @@ def low_rank(
 
     Source: the generator of Arora et al. 2019 (`arora2019implicit`).
     """
-    if min(shape) < 1:
-        raise ValueError(f"shape must be two positive numbers, not {list(shape)}")
-    if not 1 <= rank <= min(shape):
-        raise ValueError(f"rank must lie between 1 and {min(shape)}, not {rank}")
-    if kappa is not None and not kappa >= 1:
-        raise ValueError(f"kappa must be at least 1, not {kappa}")
+    shape = two_sides(shape)
+    _between(rank, "rank", min(shape))
+    if kappa is not None:
+        checked(kappa, "kappa", least=1)
     if symmetric and shape[0] != shape[1]:
         raise ValueError(f"a symmetric matrix must be square, not of shape {shape}")
     sigma = _spectrum(singular_values, kappa, rank, vectors)
@@ -100,8 +99,7 @@ def observe(
     """
     truth = _matrix(truth)
     d1, d2 = truth.shape
-    if not 1 <= count <= d1 * d2:
-        raise ValueError(f"count must lie between 1 and {d1 * d2}, not {count}")
+    _between(count, "count", d1 * d2)
     if min_degree * max(d1, d2) > count or min_degree > min(d1, d2):
         raise ValueError(f"{count} entries cannot give every row and column {min_degree}")
     rng = as_generator(key)
@@ -181,8 +179,7 @@ def sense_fourier(truth: Any, count: int, *, key: Any, noise: float = 0.0, dtype
     """
     truth = _matrix(truth)
     d1, d2 = truth.shape
-    if not 1 <= count <= d1 * d2:
-        raise ValueError(f"count must lie between 1 and {d1 * d2}, not {count}")
+    _between(count, "count", d1 * d2)
     rng = as_generator(key)
     places = np.sort(rng.choice(d1 * d2, count, replace=False))
 
@@ -210,8 +207,7 @@ def diffract(signal: Any, count: int, *, key: Any, noise: float = 0.0, dtype: An
     x = np.asarray(signal)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"a signal (n,) is needed, not an array of shape {x.shape}")
-    if count < 1:
-        raise ValueError(f"count must be positive, not {count}")
+    positive_integer(count, "count")
     rng = as_generator(key)
     vectors = rng.standard_normal((count, x.size))
     if np.iscomplexobj(x):
@@ -239,8 +235,7 @@ def diffract_coded(
     x = np.asarray(image)
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"a signal or an image is needed, not an array of shape {x.shape}")
-    if masks < 1:
-        raise ValueError(f"masks, their number, must be positive, not {masks}")
+    positive_integer(masks, "masks, their number,")
     rng = as_generator(key)
     shape = (masks, *x.shape)
     phases = np.array([1, -1, 1j, -1j])[rng.integers(4, size=shape)]
@@ -287,6 +282,13 @@ def _matrix(truth: Any) -> Any:
     return matrix
 
 
+def _between(value: Any, name: str, most: int) -> None:
+    """Raise a ValueError unless the value is an integer from 1 to `most`."""
+    positive_integer(value, name)
+    if value > most:
+        raise ValueError(f"{name} must lie between 1 and {most}, not {value}")
+
+
 def _sizes(size: Any) -> tuple[float, float]:
     """The least and the greatest size of an error."""
     try:
@@ -300,8 +302,7 @@ def _sizes(size: Any) -> tuple[float, float]:
 
 def _room_for(shape: tuple[int, int], count: int, symmetric: bool) -> tuple[int, int]:
     """The shape, once `count` measurements of it, symmetric or not, make sense."""
-    if count < 1:
-        raise ValueError(f"count must be positive, not {count}")
+    positive_integer(count, "count")
     if symmetric and shape[0] != shape[1]:
         raise ValueError(f"symmetric sensors need a square matrix, not one of shape {tuple(shape)}")
     return shape
@@ -336,11 +337,9 @@ def gaussian(noise: float, rng: np.random.Generator, shape: int | tuple[int, ...
     """Independent Gaussian noise of a standard deviation.
 
     Raises:
-        ValueError: if that is negative or no number.
+        ValueError: if that is negative, infinite or no number.
     """
-    if not noise >= 0:
-        raise ValueError(f"noise must not be negative, not {noise}")
-    return noise * rng.standard_normal(shape)
+    return checked(noise, "noise", least=0) * rng.standard_normal(shape)
 
 
 # How a problem of each kind is drawn from a true matrix: (truth, count, key=, noise=, dtype=).

@@ -102,10 +102,13 @@ class Problem(Plain, ABC):
     def norm_estimate(self) -> Any:
         """An estimate of |W|_F from the data: sqrt(d1 d2 / sum_i |A_i|_F^2) * |values|.
 
-        Exact in expectation when the measurements do not favour any entry (uniform masks, Gaussian sensors).
+        Exact in expectation when the measurements do not favour any entry (uniform masks, Gaussian sensors). Safe
+        from overflow and underflow of the squares; 0 where all values are zero and say nothing.
         """
         d1, d2 = self.shape
-        return (d1 * d2 / self.energy()) ** 0.5 * ((self.values**2).sum()) ** 0.5
+        top = abs(self.values).max()
+        unit = top + (top == 0)
+        return (d1 * d2 / self.energy()) ** 0.5 * unit * (((self.values / unit) ** 2).sum()) ** 0.5
 
     def distinct(self, symmetric: bool = False) -> int:
         """How many observations differ in more than value and scale; on a symmetric matrix mirrored ones are the same.

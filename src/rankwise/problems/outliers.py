@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from rankwise.plain import checked
 from rankwise.problems.base import Problem
 from rankwise.problems.completion import Completion
 
@@ -33,10 +34,11 @@ def outliers(
     the noise is Gaussian, and nothing for one that is small only beside rounding errors.
 
     Raises:
-        ValueError: if the threshold is negative or the matrix has another shape.
+        ValueError: if threshold or resolution is negative or no finite number, or the matrix has another shape.
     """
-    if threshold is not None and not threshold >= 0:
-        raise ValueError(f"threshold must not be negative, not {threshold}")
+    if threshold is not None:
+        checked(threshold, "threshold", least=0)
+    checked(resolution, "resolution", least=0)
     if tuple(matrix.shape) != tuple(problem.shape):
         raise ValueError(f"matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
     excess = -problem.residual(matrix)

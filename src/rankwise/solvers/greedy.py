@@ -257,7 +257,7 @@ class Greedy(Solver):
             matrix, steps = descend_factors(
                 state.kept, state.matrix, state.leading[1:], epsilon=self.epsilon,
                 step_size=self.inner_rate / max(state.path[0].leading, np.finfo(float).tiny),
-                ridge=self.ridge, max_steps=most, norm_limit=TRANSIENT * self.norm_limit * _norm_estimate(state.kept),
+                ridge=self.ridge, max_steps=most, norm_limit=TRANSIENT * self._norm_limit(state.kept),
                 symmetric=self.symmetric,
             )  # fmt: skip
             return matrix, steps, math.nan, steps >= most
@@ -357,7 +357,7 @@ class Greedy(Solver):
             if here.train_rmse <= expected_rmse(self.noise, problem.distinct(self.symmetric), parameters):
                 return RESULTS.noise_level
         last = rank > 0 and self._too_few(problem, rank + 1)
-        if factor_norm(matrix.left, matrix.right) > self.norm_limit * _norm_estimate(problem):
+        if factor_norm(matrix.left, matrix.right) > self._norm_limit(problem):
             # That observations are too few is why fits diverge; steps may be too large besides.
             return RESULTS.underdetermined if last and self.inner == "newton" else RESULTS.diverging_norm
         if here.leading <= max(RIDGE_SLACK * self.ridge, NO_DRIVE * path[0].leading):
@@ -385,16 +385,14 @@ class Greedy(Solver):
         every = degrees_of_freedom(min(problem.shape), problem.shape, self.symmetric)
         return not self.ridge and every > known <= degrees_of_freedom(rank, problem.shape, self.symmetric)
 
+    def _norm_limit(self, problem: Problem) -> float:
+        """The largest |W|_F before a fit counts as diverging; infinite where the values are zero and say nothing."""
+        return self.norm_limit * float(problem.norm_estimate()) or math.inf
+
     def _tolerance(self, problem: Problem) -> float:
         if self.tolerance is not None:
             return self.tolerance
         return math.sqrt(np.finfo(problem.dtype).eps) if self.inner == "flow" else exact_tolerance(problem.dtype)
-
-
-def _norm_estimate(problem: Problem) -> float:
-    """The problem's norm estimate, safe from overflow; infinite where the values are all zero and say nothing."""
-    shares = problem.shape[0] * problem.shape[1] * problem.size / float(problem.energy())
-    return math.sqrt(shares) * root_mean_square(problem.values) or math.inf
 
 
 def _rmse(problem: Problem, residual: np.ndarray) -> float:
