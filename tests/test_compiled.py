@@ -7,8 +7,8 @@ import pytest
 
 from rankwise.compiled import DECOMPOSITIONS, Axes, cores, lift, operations, threads
 
-MANY = np.random.default_rng(0).standard_normal((3, 5, 4))
-SHIFT = np.arange(4.0)
+MANY = np.random.default_rng(0).standard_normal((3, 5, 4)).astype(np.float32)
+SHIFT = np.arange(4, dtype=np.float32)
 BATCH = Axes(0, None, None)
 
 

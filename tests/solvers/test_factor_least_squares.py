@@ -51,7 +51,7 @@ def error(matrix: LowRank, truth: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_growing_recovers_from_few_observations(condition: float, seed: int) -> None:
     truth = low_rank((60, 50), 3, condition, seed)
-    matrix = grown(observed(truth, 480, degree=4, seed=seed))
+    matrix = grown(observed(truth, 520, degree=4, seed=seed))
     assert matrix.rank == 3
     assert error(matrix, truth) < 1e-7
 

@@ -27,7 +27,8 @@ STUDY = {
 
 @pytest.fixture
 def long(monkeypatch):
-    """Every batch takes long, and is run in short parts."""
+    """Every batch takes long, and is run in short parts and as many groups as on two cores."""
+    monkeypatch.setenv("RANKWISE_CORES", "2")
     monkeypatch.setattr(solve, "LONG", 0)
     monkeypatch.setattr(resuming, "SECONDS", 0.01)
 

@@ -103,7 +103,9 @@ def circulation(bowl: np.ndarray, depth: int) -> float:
     e, f = (_direction(angle) for angle in ANGLES)
     a, c = 3 - 2 / depth, 4 - 2 / depth
     straight = (depth - 2) / (3 * depth - 2) * (FAR**a - NEAR**a) * (SLOPE @ (e - f))
-    curved = (depth - 1) / (4 * depth - 2) * (FAR**c - NEAR**c) * (e @ bowl @ e - f @ bowl @ f)
+    # What all directions have in common cancels, without a rounding error.
+    uneven = bowl - np.trace(bowl) / 2 * np.eye(2)
+    curved = (depth - 1) / (4 * depth - 2) * (FAR**c - NEAR**c) * (e @ uneven @ e - f @ uneven @ f)
     return float((depth - 1) * (straight + curved))
 
 
