@@ -329,3 +329,35 @@ def test_bounds_hold_what_is_filled_and_refuse_what_is_given():
         rw.complete(ratings, bounds=(2, 5))
     with pytest.raises(ValueError, match="budget"):
         rw.complete(ratings, budget=-1)
+
+
+def test_noise_is_not_certified_by_the_means_it_is_centred_on():
+    # A column of two cells becomes (a, -a) once its mean is taken off: rank one fits any.
+    for seed in range(4):
+        X = np.random.default_rng(seed).standard_normal((2, 14))
+        X[0, 3:9] = X[1, 9:] = np.nan
+        assert not rw.complete(X, key=seed).certified
+
+
+def test_a_low_rank_table_around_means_is_certified_with_them():
+    truth = rw.low_rank((30, 20), 2, key=0).dense() + np.arange(20)
+    seen = np.random.default_rng(0).random(truth.shape) < 0.45
+    done = rw.complete(np.where(seen, truth, np.nan))
+    assert done.certified
+    assert np.allclose(done.matrix, truth)
+
+
+def test_choices_are_made_on_cells_that_the_scaling_has_not_seen():
+    # The mean of a column of three, two of them kept, would tell the third.
+    X = np.random.default_rng(0).standard_normal((3, 30))
+    assert min(one.error for one in rw.complete(X, denoise=True).members if one.exact_by is None) > 0.1
+
+
+def test_too_few_cells_to_set_some_aside_twice():
+    # Only the last row can spare a cell, and only once.
+    X = np.full((11, 2), np.nan)
+    X[np.arange(11), np.arange(11) % 2] = np.arange(11) ** 1.5
+    X[10] = 3.0, 4.0
+    done = rw.complete(X)
+    assert done.method == "effects"
+    assert "cannot hold out" in " ".join(done.warnings)

@@ -11,10 +11,10 @@ import numpy as np
 from rankwise.estimators import trained
 from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, Scaling
-from rankwise.estimators.selection import Candidate, choose, exact_fits, fit
+from rankwise.estimators.selection import Candidate, certified, choose, exact_fits, fit, unseen
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
-from rankwise.portfolio import Certificate, certify
+from rankwise.portfolio import Certificate
 from rankwise.problems import Completion
 from rankwise.problems.bounds import within
 from rankwise.results import RESULTS
@@ -71,10 +71,10 @@ class Fitted:
         return self.scaling.restore(np.asarray(self.model.matrix) if self.model else np.zeros((1, 1)))
 
     def certificate(self, problem: Completion) -> Certificate | None:
-        """Whether the low-rank part fits the observations of a problem, standardized, and these hold it."""
+        """Whether the fit is that of the observations of a problem, and these hold it; None without a low-rank part."""
         if self.model is None or not isinstance(self.model.matrix, LowRank) or not self.rank:
             return None
-        return certify(self.scaling.standardize(problem), self.model.matrix)
+        return certified(self.scaling, problem, self.model.matrix)
 
     def predict(self, problem: Completion) -> np.ndarray:
         """Predictions at the observed places of a problem, in the table's units."""
@@ -88,8 +88,8 @@ class Outcome:
     values: the completed matrix. method: what was used in the end. low_rank: whether the low-rank part
     predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
     too little to hold out. members: what was tried, best first. steps_tried: (steps, held-out errors) of
-    trained methods. certificate: whether the low-rank part fits all observations exactly and these hold it; None where
-    there is no low-rank part of known factors.
+    trained methods. certificate: whether the low-rank part, with the means and effects that belong to it, fits all
+    observations exactly and these hold it; None where there is no low-rank part of known factors.
     """
 
     values: np.ndarray
@@ -211,7 +211,10 @@ class Task:
             raise ValueError("no cells were held out")
         if problem.size < LEAST_OBSERVED:
             raise ValueError(f"only {problem.size} cells are observed")
-        return problem.split(self.holdout, as_generator(self.key))
+        kept, held = problem.split(self.holdout, as_generator(self.key))
+        if self.method not in BASELINES:
+            kept.split(self.holdout, as_generator(self.key))  # a further part is set aside for choices
+        return kept, held
 
     def _without_estimate(self, problem: Completion, why: str) -> Outcome:
         if self.method not in ("auto", *BASELINES):
@@ -238,11 +241,11 @@ class Task:
                 candidates, None,
             )  # fmt: skip
         scaling = SCALINGS[candidates[0].scaling]
-        standardized = scaling(kept).standardize(kept)
-        if not standardized.values.any():
+        if not scaling(kept).standardize(kept).values.any():
             # Nothing is left to train on: means and effects explain every cell.
             return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, None
         self.step(f"train {self.method}")
+        standardized = unseen(kept, candidates[0].scaling, self.holdout, self.key).standardize(kept)
         steps, times, errors = trained.best_stop(standardized, self.method, self.key, self.holdout, self._training)
 
         def train(whole: Completion) -> Fitted:

@@ -37,6 +37,27 @@ class Scaling:
         z = np.where(self.scales[cols] > 0, z, 0.0)
         return problem.replace(values=z.astype(problem.dtype))
 
+    def whole(self, problem: Completion, z: LowRank) -> tuple[Completion, LowRank] | None:
+        """The observations X_ij / scales_j, and the matrix (means_j / scales_j + effects_i + Z_ij) that has them.
+
+        In it the means and the effects, which were fitted to the same observations, are what they are of a table: one
+        or two more ranks. Constant columns, which any constant fits, are left out; None if all are constant.
+        """
+        varying = self.scales > 0
+        if not varying.any():
+            return None
+        scales, seen = self.scales[varying], varying[problem.cols]
+        rows, cols = problem.rows[seen], (np.cumsum(varying) - 1)[problem.cols[seen]]
+        values = (problem.values[seen] / scales[cols]).astype(problem.dtype)
+        lefts, rights = [np.asarray(z.left, float)], [np.asarray(z.right, float)[varying]]
+        if self.effects.any():
+            lefts, rights = [*lefts, self.effects[:, None]], [*rights, np.ones((len(scales), 1))]
+        if self.means[varying].any():
+            lefts = [*lefts, np.ones((problem.shape[0], 1))]
+            rights = [*rights, (self.means[varying] / scales)[:, None]]
+        matrix = LowRank(np.hstack(lefts), np.hstack(rights)).astype(problem.dtype)
+        return Completion((problem.shape[0], len(scales)), rows, cols, values), matrix
+
     def restore(self, z: np.ndarray | LowRank) -> np.ndarray:
         """X from Z, shape (d1, d2)."""
         return self.means + self.scales * (self.effects[:, None] + dense(z))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankwise.estimators.scaling import SCALINGS, Scaling
+from rankwise.keys import as_generator
 from rankwise.loop import solve
-from rankwise.lowrank import degrees_of_freedom
-from rankwise.portfolio import recover, solve_until
+from rankwise.lowrank import LowRank, degrees_of_freedom
+from rankwise.portfolio import Certificate, certify, low_rank, recover, solve_until
 from rankwise.problems import Completion
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
@@ -119,6 +120,21 @@ def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, S
     return scaling, solve(standardized, solver, key=key, max_steps=candidate.rank)
 
 
+def certified(scaling: Scaling, problem: Completion, matrix: LowRank) -> Certificate | None:
+    """The certificate of a table's fit, means and effects counted among what was fitted; None if nothing varies."""
+    whole = scaling.whole(problem, matrix)
+    return None if whole is None else certify(*whole)
+
+
+def unseen(problem: Completion, scaling: str, share: float, key: int) -> Scaling:
+    """A scaling that has not seen the observations that a solver with this key will hold out for its choices.
+
+    Raises:
+        ValueError: if so many cannot be held out.
+    """
+    return SCALINGS[scaling](problem.split(share, as_generator(key))[0])
+
+
 def may_be_exact(problem: Completion) -> bool:
     """Whether too few observations may hide an exact fit; rounded numbers (ratings) have none."""
     distinct = len(np.unique(problem.values))
@@ -137,13 +153,16 @@ def exact_fits(
     limit, found = min(EXACT_RANKS, max_rank or EXACT_RANKS), []
     for scaling in ("scaled", "centred"):
         step(f"{scaling}, exact fit")
-        standardized = SCALINGS[scaling](problem).standardize(problem)
+        made = SCALINGS[scaling](problem)
+        standardized = made.standardize(problem)
         tries = EXACT_TRIES if budget is None else None
         recovery = recover(standardized, budget=budget, max_rank=limit, tries=tries, key=key, compare=False)
         for one in recovery.members:
-            error = one.train_rmse if one.certified else math.inf
-            found.append(Candidate(scaling, 0.0, one.rank, error, (), one.result, one.seconds, one.certified, one.name))
-        if recovery.certified:
+            proof = certified(made, problem, low_rank(one.solution)) if one.certified else None
+            sure = proof is not None and proof.holds
+            error = one.train_rmse if sure else math.inf
+            found.append(Candidate(scaling, 0.0, one.rank, error, (), one.result, one.seconds, sure, one.name))
+        if any(one.certified for one in found):
             break
     return sorted(found, key=lambda one: not one.certified)
 
@@ -158,7 +177,7 @@ def _try(
     deadline: float,
 ) -> Candidate:
     begun = time.perf_counter()
-    standardized = SCALINGS[scaling](problem).standardize(problem)
+    standardized = unseen(problem, scaling, share, key).standardize(problem)
     ridge = ridge_share * _top(standardized)
     solver = Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False)
     solution = solve_until(standardized, solver, deadline, key)

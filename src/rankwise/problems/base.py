@@ -108,7 +108,7 @@ class Problem(Plain, ABC):
         d1, d2 = self.shape
         top = abs(self.values).max()
         unit = top + (top == 0)
-        return (d1 * d2 / self.energy()) ** 0.5 * unit * (((self.values / unit) ** 2).sum()) ** 0.5
+        return (d1 * d2) ** 0.5 / self.energy() ** 0.5 * unit * (((self.values / unit) ** 2).sum()) ** 0.5
 
     def distinct(self, symmetric: bool = False) -> int:
         """How many observations differ in more than value and scale; on a symmetric matrix mirrored ones are the same.

@@ -21,6 +21,7 @@ from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow
 from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.noise_level import LEAST_GAIN, exact_tolerance, expected_rmse, gain
 from rankwise.solvers.robust_fit import fit_misfit
+from rankwise.solvers.symmetric_part import folded
 from rankwise.spectrum import root_mean_square
 
 # A fit may pass through matrices so many times larger than the norm limit, and return.
@@ -329,14 +330,12 @@ class Greedy(Solver):
         cut: bool = False,
     ) -> Growth:
         """The state at a fitted matrix: errors, the direction to grow in, and whether to."""
-        residual = kept.residual(matrix)
-        leading = leading_pair(kept, kept.misfit.slope(residual), self.symmetric)
-        with np.errstate(over="ignore"):  # a loss beyond the floats is inf
+        with np.errstate(over="ignore", invalid="ignore"):  # what lies beyond the floats is told by the verdict
+            residual = kept.residual(matrix)
             loss = float(kept.scale * kept.misfit.value(residual).sum())
-        here = RankFit(
-            matrix.rank, loss, _rmse(kept, residual),
-            math.nan if held is None else _rmse(held, held.residual(matrix)), leading[0], inner_steps, time,
-        )  # fmt: skip
+            held_rmse = math.nan if held is None else _rmse(held, held.residual(matrix))
+        leading = leading_pair(kept, kept.misfit.slope(residual), self.symmetric)
+        here = RankFit(matrix.rank, loss, _rmse(kept, residual), held_rmse, leading[0], inner_steps, time)
         path = (*path, here)
         verdict = self._verdict(kept, path, matrix)
         hopeless = (RESULTS.stalled, RESULTS.underdetermined, *((RESULTS.running,) if self.inner != "newton" else ()))
@@ -354,7 +353,7 @@ class Greedy(Solver):
             return RESULTS.underdetermined if rank and self._too_few(problem, rank) else RESULTS.explained
         if isinstance(self.noise, float | int):
             parameters = 0 if self.ridge else degrees_of_freedom(rank, problem.shape, self.symmetric)
-            if here.train_rmse <= expected_rmse(self.noise, problem.distinct(self.symmetric), parameters):
+            if here.train_rmse <= expected_rmse(self.noise, self._readings(problem), parameters):
                 return RESULTS.noise_level
         last = rank > 0 and self._too_few(problem, rank + 1)
         if factor_norm(matrix.left, matrix.right) > self._norm_limit(problem):
@@ -376,8 +375,12 @@ class Greedy(Solver):
         """Whether the last rank has gained no more than the fit of noise would."""
         before, after = state.path[-2:]
         parameters = [degrees_of_freedom(fit.rank, state.kept.shape, self.symmetric) for fit in (before, after)]
-        known = state.kept.distinct(self.symmetric)
+        known = self._readings(state.kept)
         return gain(before.train_rmse, after.train_rmse, known, (parameters[0], parameters[1])) <= LEAST_GAIN
+
+    def _readings(self, problem: Problem) -> int:
+        """How many observations have noise of their own: mirror images that hold the same number are one."""
+        return folded(problem, exact=False).size if self.symmetric else problem.size
 
     def _too_few(self, problem: Problem, rank: int) -> bool:
         """Whether a rank has as many parameters as there are observations, and nothing else to tie them down."""

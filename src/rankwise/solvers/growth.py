@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,39 @@ DENSE_ENTRIES = 40_000
 
 
 def leading_pair(problem: Problem, residual: np.ndarray, symmetric: bool) -> tuple[float, np.ndarray, np.ndarray]:
-    """The leading singular triple (s, u, v) of minus the gradient; symmetric: its leading eigenpair (s, u, u)."""
-    descent = -problem.scale * problem.adjoint_operator(residual)
-    if symmetric:
-        descent = (descent + descent.T) / 2
-    d1, d2 = problem.shape
-    if not residual.any():
-        return 0.0, np.eye(d1, 1)[:, 0], np.eye(d2, 1)[:, 0]
-    if symmetric:
-        value, vector = _leading_eigenpair(descent)
-        return value, vector, vector
-    u, s, v = leading_svd(descent, 1)
-    return float(s[0]), u[:, 0], v[:, 0]
+    """The leading singular triple (s, u, v) of minus the gradient; symmetric: its leading eigenpair (s, u, u).
+
+    s is 0 where the residual is, and not finite where that is not; u and v are then unit vectors.
+    """
+    if not symmetric:
+        u, s, v = leading_triples(problem, residual, 1)
+        return float(s[0]), u[:, 0], v[:, 0]
+    unit = _unit(residual)
+    if not 0 < unit < math.inf:
+        first = np.eye(problem.shape[0], 1)[:, 0]
+        return unit, first, first
+    descent = problem.adjoint_operator(-residual / unit)
+    value, vector = _leading_eigenpair((descent + descent.T) / 2)
+    return value * unit * problem.scale, vector, vector
 
 
 def leading_triples(problem: Problem, residual: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The leading singular triples of minus the gradient: u (d1, rank), s (rank,) descending, v (d2, rank)."""
-    return leading_svd(-problem.scale * problem.adjoint_operator(residual), rank)
+    """The leading singular triples of minus the gradient: u (d1, rank), s (rank,) descending, v (d2, rank).
+
+    All s are 0 where the residual is, and not finite where that is not; u and v are then unit vectors.
+    """
+    unit = _unit(residual)
+    if not 0 < unit < math.inf:
+        d1, d2 = problem.shape
+        return np.eye(d1, rank), np.full(rank, unit), np.eye(d2, rank)
+    u, s, v = leading_svd(problem.adjoint_operator(-residual / unit), rank)
+    return u, s * (unit * problem.scale), v
+
+
+def _unit(residual: np.ndarray) -> float:
+    """A power of two near the largest |residual|, in which no square overflows; 0, inf or NaN where that is."""
+    top = float(np.abs(residual).max(initial=0.0))
+    return math.ldexp(0.5, math.frexp(top)[1]) if 0 < top < math.inf else top
 
 
 def leading_svd(
@@ -40,17 +57,18 @@ def leading_svd(
     """The leading singular triples of a sparse or dense matrix or operator: u (d1, count), s descending, v (d2, count).
 
     tolerance: as that of scipy.sparse.linalg.svds. cluster: about how many may be nearly equal, at most:
-    Lanczos' method needs a space wider than that. Where it does not converge all the same, the whole is decomposed.
+    Lanczos' method needs a space wider than that. Where it does not converge all the same, it has one four times as
+    wide, and where it still does not, the whole is decomposed.
     """
     least = min(matrix.shape)
     if matrix.shape[0] * matrix.shape[1] > DENSE_ENTRIES and 2 * count < least:
         start = np.random.default_rng(0).standard_normal(least).astype(matrix.dtype)
-        width = min(least, max(20, 2 * max(count, cluster) + 1))
-        try:
-            u, s, vt = scipy.sparse.linalg.svds(matrix, k=count, v0=start, tol=tolerance, ncv=width)
-        except scipy.sparse.linalg.ArpackNoConvergence:
-            pass
-        else:
+        width = max(20, 2 * max(count, cluster) + 1)
+        for wide in (min(least, width), min(least, 4 * width)):
+            try:
+                u, s, vt = scipy.sparse.linalg.svds(matrix, k=count, v0=start, tol=tolerance, ncv=wide)
+            except scipy.sparse.linalg.ArpackNoConvergence:
+                continue
             order = np.argsort(-s)
             return u[:, order], s[order], vt[order].T
     u, s, vt = np.linalg.svd(_dense(matrix), full_matrices=False)

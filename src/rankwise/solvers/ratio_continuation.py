@@ -220,7 +220,8 @@ class CappedRatio:
         left, right = matrix.left, matrix.right
         residual = self.problem.residual(matrix)
         gram_left, gram_right = left.T @ left, right.T @ right
-        norm = max(math.sqrt(float((gram_left * gram_right).sum())), SMALLEST)
+        # Columns that cancel leave a sum that is negative by rounding.
+        norm = max(math.sqrt(max(float((gram_left * gram_right).sum()), 0.0)), SMALLEST)
         nuclear = float(np.trace(gram_left) + np.trace(gram_right)) / 2
         excess = max(norm / self.norm - 1, 0.0)
         value = nuclear / norm + (float(residual @ residual) / self.square + self.cap * excess**2) / self.weight
