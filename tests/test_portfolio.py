@@ -324,3 +324,33 @@ def test_exact_measurements_do_not_contradict_one_another_in_their_precision(dty
         off = problem.values + np.eye(1, count, dtype=dtype)[0] * np.linalg.norm(problem.values) / 100
         with pytest.raises(ValueError, match="contradict"):
             rw.recover(problem.replace(values=off))
+
+
+def test_a_matrix_that_noise_moves_far_is_no_certificate():
+    truth = rw.low_rank((18, 18), 2, key=694767, kappa=3)
+    problem = rw.observe(truth, 84, key=694768, noise=0.01, min_degree=3)
+    astray = certify(problem, rw.solve(problem, rw.Greedy(noise=0.01)).matrix, 0.01)
+    assert (astray.fits, astray.rank, astray.holds) == (True, 2, False)
+    assert "noise moves it by" in astray.sentence
+    for bad, words in ((-1.0, "noise must be finite and not negative"), ("estimate", "noise must be a number")):
+        with pytest.raises(ValueError, match=words):
+            certify(problem, truth, bad)
+
+
+def test_the_expected_error_is_about_the_error():
+    truth = rw.low_rank((60, 50), 3, key=0)
+    problem = rw.observe(truth, 900, key=1, noise=0.01)
+    found = rw.recover(problem, noise=0.01)
+    assert found.certified
+    assert found.certificate.expected_error == pytest.approx(rw.measures.relative_error(found.matrix, truth), rel=0.3)
+
+
+def test_many_measurements_that_are_combinations_of_few_are_counted_as_few():
+    rng = np.random.default_rng(2)
+    few, weights = rng.standard_normal((30, 12, 12)), rng.standard_normal((2001, 30))
+    problem = rw.Sensing(np.tensordot(weights, few, 1), weights @ rng.standard_normal(30))
+    truth = rw.low_rank((12, 12), 1, key=0)
+    assert identifiability(problem, truth).observations == 30
+    every = rw.sense(truth, 2001, key=1)
+    assert identifiability(every, truth).observations == 2001
+    assert identifiability(every, truth).whole

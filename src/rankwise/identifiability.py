@@ -14,6 +14,7 @@ import scipy
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
+from rankwise.plain import positive_integer
 from rankwise.problems import Completion, Problem, Sensing
 
 # Up to so many unknowns the Gauss-Newton matrix is decomposed densely. Up to so many more this decides where
@@ -27,6 +28,8 @@ ITERATIONS, INVERSE_ITERATIONS, BLOCK = 200, 8, 4
 # Up to so many measurements are compared; Gram eigenvalues below this share of the largest count as zero, or below
 # the rounding of measurements that are computed in single precision.
 MOST_COMPARED, DEPENDENT = 2_000, 1e-12
+# Of more measurements, random combinations are compared where these take no more numbers than this.
+MOST_SKETCHED = 10**8
 # An iterated eigenvalue counts if its residual is at most this share of it.
 SETTLED = 0.1
 # Leverages above 1 - UNTESTED^2 count as 1. Conjugate gradients find the residuals that tell to a tenth of UNTESTED,
@@ -38,7 +41,9 @@ UNTESTED, LAG, LEVERAGE_STEPS = 1e-4, 10, 1_000
 class Identifiability:
     """How firmly observations hold a matrix among those of its rank.
 
-    observations: those that are linearly independent (up to 2,000 measurements are compared, entries always are).
+    observations: those that are linearly independent. Entries always are, up to 2,000 other measurements are compared.
+    Of more, up to 2,000 random combinations are, as many as tell whether there are more than `degrees` and whether they
+    are whole; where that would take more than 1e8 numbers, only multiples of one another are found.
     degrees: the dimension of the matrices of the rank, r (d1 + d2 - r), or r d - r (r - 1) / 2 if symmetric.
     stiffness: the least eigenvalue of J^T J on the tangent space, J the derivative of `measure` there, relative to the
     average over all coordinates; for completions the least of the Schur complement that is left when the longer factor
@@ -96,8 +101,9 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     u, s, v = LowRank(np.asarray(matrix.left, float), np.asarray(matrix.right, float)).svd()
     if not (matrix.rank <= min(matrix.shape) and np.isfinite(s).all() and (s > 0).all()):
         raise ValueError("the factors must have full column rank")
-    count, degrees = _independent(problem, symmetric), degrees_of_freedom(matrix.rank, problem.shape, symmetric)
-    whole = count >= degrees_of_freedom(min(problem.shape), problem.shape, symmetric)
+    every, degrees = (degrees_of_freedom(r, problem.shape, symmetric) for r in (min(problem.shape), matrix.rank))
+    count = _independent(problem, symmetric, degrees, every)
+    whole = count >= every
     if matrix.rank == 0 or count < degrees:
         return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0, whole)
     if isinstance(problem, Completion) and not symmetric:
@@ -119,18 +125,38 @@ def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
 
     Source: Kiraly, Theran, Tomioka 2015 (`kiraly2015algebraic`), theorem 10.
     """
-    if not 1 <= rank <= min(problem.shape):
+    positive_integer(rank, "rank")
+    if rank > min(problem.shape):
         raise ValueError(f"rank must lie between 1 and {min(problem.shape)}, not {rank}")
     rng = as_generator(key)
     d1, d2 = problem.shape
     return identifiability(problem, LowRank(rng.standard_normal((d1, rank)), rng.standard_normal((d2, rank)))).holds
 
 
-def _independent(problem: Problem, symmetric: bool) -> int:
+def _independent(problem: Problem, symmetric: bool, degrees: int, every: int) -> int:
     """How many of the measurements are linearly independent, as far as they are compared."""
-    if isinstance(problem, Completion) or problem.size > MOST_COMPARED:
-        return problem.distinct(symmetric)
-    gram, dependent = gram_matrix(problem, symmetric)
+    if not isinstance(problem, Completion) and problem.size <= MOST_COMPARED:
+        return _rank(*gram_matrix(problem, symmetric))
+    known = problem.distinct(symmetric)
+    asked = min(every if known >= every else degrees + 1, known, MOST_COMPARED)
+    if isinstance(problem, Completion) or asked * problem.shape[0] * problem.shape[1] > MOST_SKETCHED:
+        return known
+    found = _rank(*_sketch(problem, asked, symmetric))
+    return known if found == asked else found
+
+
+def _sketch(problem: Problem, count: int, symmetric: bool) -> tuple[np.ndarray, float]:
+    """As `gram_matrix`, of so many random combinations of the measurements: of rank `count` if theirs is no lower."""
+    weights = np.random.default_rng(0).standard_normal((count, problem.size)).astype(problem.dtype)
+    combined = np.stack([np.asarray(problem.adjoint(one)) for one in weights])
+    dependent = max(DEPENDENT, problem.size * float(np.finfo(combined.dtype).eps))
+    combined = (combined + combined.transpose(0, 2, 1)) / 2 if symmetric else combined
+    flat = np.asarray(combined.reshape(count, -1), float)
+    return flat @ flat.T, dependent
+
+
+def _rank(gram: np.ndarray, dependent: float) -> int:
+    """How many eigenvalues of a Gram matrix lie above this share of the largest."""
     values = np.linalg.eigvalsh(gram)
     return int(np.count_nonzero(values > dependent * values[-1]))
 

@@ -183,9 +183,10 @@ def recover(
     A matrix of rank r is certified if (1) it fits: a root mean square residual of at most eps^0.65 times that of the
     values, or no more than the noise; (2) there are more observations than r (d1 + d2 - r) parameters; (3) the
     derivative of the measurements on the matrices of rank r has full rank there, so that no other matrix of that rank
-    nearby fits; (4) without its last singular value, fitted again if there is noise, it no longer does. That excludes
-    fits that had to succeed, not every coincidence: another matrix far away may fit as well. It is said of what the
-    observations test: those of leverage 1, as all r of a row that holds no more, are fitted whatever they are, and
+    nearby fits; (4) without its last singular value, fitted again if there is noise, it no longer does; (5) noise, if
+    there is any, moves it by at most half of its size (`certificate.expected_error`). That excludes fits that had
+    to succeed, not every coincidence: another matrix far away may fit as well. It is said of what the observations
+    test: those of leverage 1, as all r of a row that holds no more, are fitted whatever they are, and
     `certificate.untested` is their number.
     If none is certified, every member is run again with a tenth of the observations set aside, as is `Greedy` with the
     noise estimated, and the one that predicts these best wins, uncertified.

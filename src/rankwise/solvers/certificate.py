@@ -9,6 +9,7 @@ import numpy as np
 
 from rankwise.identifiability import Identifiability, identifiability
 from rankwise.lowrank import LowRank, degrees_of_freedom
+from rankwise.plain import checked
 from rankwise.problems import Problem
 from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
@@ -21,6 +22,8 @@ FIRM = 1e-3
 STEADY = 0.1
 # How a rank lower by one is fitted to noisy observations: until steps gain less than this share, at most so many.
 LOWER_STATIONARY, LOWER_STEPS = 1e-3, 60
+# With noise: how often it is drawn again to see how far it moves the answer, and how far, relatively, it may.
+DRAWS, STEADY_FIT = 2, 0.5
 # A matrix counts as symmetric up to this relative asymmetry.
 ASYMMETRY = 1e-6
 
@@ -32,6 +35,9 @@ class Certificate:
     rank: of the matrix. rmse: the root mean square residual. fits: whether that is no more than rounding, or the noise.
     held: how firmly the observations hold the matrix among those of its rank; None if it does not fit them.
     lower: whether a matrix of rank one less fits them as well, so that the rank may be too high.
+    expected_error: with noise, how far fits to what this matrix would have been measured as, with noise drawn anew, lie
+    from it: the root mean square of 2 relative errors, about what the answer's own error is. None without noise, or
+    where something else is amiss.
     """
 
     rank: int
@@ -39,13 +45,19 @@ class Certificate:
     fits: bool
     held: Identifiability | None
     lower: bool = False
+    expected_error: float | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the matrix fits, more observations than parameters, at no rank too high, its derivative of full rank.
 
-        That is said of what the observations test: see `untested`.
+        And with noise, whether this leaves an expected error of at most a half. That is said of what the
+        observations test: see `untested`.
         """
+        return self._proper and (self.expected_error is None or self.expected_error <= STEADY_FIT)
+
+    @property
+    def _proper(self) -> bool:
         return self.held is not None and not self.lower and self.held.overdetermined and self.held.holds
 
     @property
@@ -68,6 +80,8 @@ class Certificate:
         if self.lower:
             return f"{words}, but rank {self.rank - 1} fits them as well"
         words += f", and the derivative {'has' if self.held.holds else 'is not shown to have'} full rank"
+        if self._proper and not self.holds:
+            return f"{words}, but noise moves it by {self.expected_error:.0%} of its size"
         verb = "is" if self.untested == 1 else "are"
         return f"{words}; {self.untested} of the observations {verb} tested by no others" if self.untested else words
 
@@ -83,9 +97,11 @@ def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symme
 
     Raises:
         ValueError: if the matrix is no `LowRank`, of another shape than the problem's, or not symmetric where it should
-            be.
+            be, or if the noise is negative or no number.
     """
     _check(problem, matrix, symmetric)
+    if noise is not None:
+        checked(noise, "noise", least=0)
     problem = folded(problem, exact=noise is None) if symmetric else problem
     if not (np.isfinite(matrix.left).all() and np.isfinite(matrix.right).all()):
         return Certificate(matrix.rank, math.nan, False, None)
@@ -102,6 +118,8 @@ def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symme
     answer = Certificate(matrix.rank, rmse, True, held)
     if answer.holds and _lower_fits(problem, matrix, tolerance, noise, symmetric):
         return replace(answer, lower=True)
+    if answer.holds and noise:
+        answer = replace(answer, expected_error=_expected_error(problem, matrix, noise, symmetric))
     # A residual of less than the rounding of the values says no more than one of that size.
     if exact and held.holds and not _firm(held.stiffness, max(rmse / size, rounding) if size else 0.0, matrix):
         answer = replace(answer, held=replace(held, stiffness=0.0))
@@ -144,19 +162,34 @@ def _fitted_lower(problem: Problem, matrix: LowRank, noise: float, symmetric: bo
     A singular value that fits noise may be the largest, so the last is not simply dropped: a ridge at which noise alone
     is smoothed away, noise times the expected norm of its adjoint, first lets it vanish.
     """
-    u, s, v = matrix.svd()
+    d1, d2 = problem.shape
+    smoothing = noise * math.sqrt(float(problem.energy()) / (d1 * d2)) * (math.sqrt(d1) + math.sqrt(d2))
+    eased = _fitted(problem, matrix, symmetric, float(problem.scale) * smoothing)
+    return _fitted(problem, eased.truncate(matrix.rank - 1), symmetric)
+
+
+def _expected_error(problem: Problem, matrix: LowRank, noise: float, symmetric: bool) -> float:
+    """How far, relatively, noise drawn anew moves the matrix: a parametric bootstrap."""
+    rng, exact, squares = np.random.default_rng(0), np.asarray(problem.measure(matrix), float), []
+    for _ in range(DRAWS):
+        values = exact + noise * rng.standard_normal(problem.size)
+        moved = _fitted(problem.replace(values=values.astype(problem.dtype)), matrix, symmetric)
+        gap = LowRank(np.hstack([matrix.left, -moved.left]), np.hstack([matrix.right, moved.right]))
+        squares.append((np.linalg.norm(gap.singular_values()) / np.linalg.norm(matrix.singular_values())) ** 2)
+    return math.sqrt(np.mean(squares))
+
+
+def _fitted(problem: Problem, start: LowRank, symmetric: bool, ridge: float = 0.0) -> LowRank:
+    """The matrix of the start's rank that least squares leads to; symmetric ones as Z Z^T or by their mirror images."""
+    u, s, v = start.svd()
     semidefinite = symmetric and bool(((u * v).sum(axis=0) > 0).all())
     given = mirrored(problem) if symmetric and not semidefinite else problem
-    d1, d2 = given.shape
-    smoothing = noise * math.sqrt(float(given.energy()) / (d1 * d2)) * (math.sqrt(d1) + math.sqrt(d2))
-    lower = LowRank(u * np.sqrt(s), v * np.sqrt(s))
-    for ridge in (float(given.scale) * smoothing, 0.0):
-        fit = fit_factors(
-            given, lower.left, lower.right, ridge=ridge, tolerance=exact_tolerance(given.dtype),
-            stationary=LOWER_STATIONARY, max_steps=LOWER_STEPS, symmetric=semidefinite,
-        )  # fmt: skip
-        lower = LowRank(fit.left, fit.right).truncate(matrix.rank - 1)
-    return symmetrized(lower) if symmetric else lower
+    fit = fit_factors(
+        given, u * np.sqrt(s), v * np.sqrt(s), ridge=ridge, tolerance=exact_tolerance(given.dtype),
+        stationary=LOWER_STATIONARY, max_steps=LOWER_STEPS, symmetric=semidefinite,
+    )  # fmt: skip
+    fitted = LowRank(fit.left, fit.right)
+    return symmetrized(fitted) if symmetric else fitted
 
 
 def _expected(problem: Problem, noise: float, rank: int, symmetric: bool) -> float:
