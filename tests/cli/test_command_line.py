@@ -273,13 +273,87 @@ def test_ctrl_c_in_an_import_waits_for_its_end(usual_signals, tmp_path, monkeypa
 
     def imports():
         with interruptible():
-            assert importlib.import_module("delicate").whole
+            importlib.import_module("delicate")
             time.sleep(60)
 
     with pytest.raises(KeyboardInterrupt) as stop:
         imports()
+    assert sys.modules.pop("delicate").whole  # an exception in it would have taken it out again
     assert stop.value.args == (130,)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_that_still_waits_is_raised_at_the_end(usual_signals, monkeypatch):
+    monkeypatch.setattr("rankwise.cli.interrupt.AGAIN", 60.0)
+    reached = []
+
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+
+    def swallows():
+        with interruptible():
+            _xla_gc_callback()
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        swallows()
+    assert stop.value.args == (130,)
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_signal_may_come_at_any_line_that_handles_the_first(usual_signals, monkeypatch):
+    monkeypatch.setattr("rankwise.cli.interrupt.AGAIN", 60.0)
+    code = Interrupt.handle.__code__
+
+    def _xla_gc_callback(press):
+        usual = sys.gettrace()
+        sys.settrace(press)
+        signal.raise_signal(signal.SIGINT)
+        sys.settrace(usual)
+
+    for line in {line for *_, line in code.co_lines() if line not in (None, code.co_firstlineno)}:
+        pressed = []
+
+        def press(frame, event, _, line=line, pressed=pressed):
+            if frame.f_code is code and frame.f_lineno == line and not pressed:
+                pressed.append(event)
+                signal.raise_signal(signal.SIGINT)
+            return press
+
+        with interruptible() as interrupt:
+            _xla_gc_callback(press)
+            with pytest.raises(KeyboardInterrupt):
+                interrupt.check()
+
+
+# The signals of a terminal, and for how many seconds an import may hold them back.
+HELD = """
+import signal, sys
+from rankwise.cli import interrupt, main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt.LONGEST = float(sys.argv.pop(1))
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing on Windows")
+@pytest.mark.parametrize(
+    ("longest", "module", "status"),
+    [
+        (0.2, "os.kill(os.getpid(), signal.SIGINT)\nwhile True: pass", 130),
+        (600, "os.kill(os.getpid(), signal.SIGINT)\nos.kill(os.getpid(), signal.SIGTERM)\nwhile True: pass", 143),
+    ],
+    ids=["one", "two"],
+)
+def test_a_module_that_hangs_is_given_up_after_a_while_or_at_the_second_signal(folder, longest, module, status):
+    (folder / "hangs.py").write_text(f"import os, signal\n{module}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", HELD, str(longest), "study", "run", "theory", "--dry-run", "--import", "hangs"],
+        cwd=folder, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == "rankwise: interrupted while a module was imported\n"
 
 
 def test_ctrl_c_is_raised_at_once_elsewhere(usual_signals):

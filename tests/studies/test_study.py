@@ -165,7 +165,8 @@ def test_a_grid_waits_for_its_data(tmp_path):
         ("titel", "x", "titel is not a key; did you mean 'title'?"),
         ("title", 3, "title must be a word, not 3"),
         ("batch", 0, "batch must be at least 1, not 0"),
-        ("seeds", 0, "seeds is empty, so there is nothing to run"),
+        ("seeds", 0, "seeds must be from 1 to 10,000,000, the most cases of a grid, not 0"),
+        ("seeds", [], "seeds is empty, so there is nothing to run"),
         ("seeds", [-1], "seeds must be a number of seeds or a list of them, not [-1]"),
         ("seeds", True, "seeds must be a number of seeds or a list of them, not True"),
         ("axes.depth.values", [], "axes.depth.values is empty, so there is nothing to run"),
@@ -252,6 +253,14 @@ def test_a_file_that_is_no_study(tmp_path):
         read_study(broken)
     with pytest.raises(FileNotFoundError):
         read_study(tmp_path / "none.toml")
+
+
+def test_a_file_without_an_ending_has_a_folder_of_another_name(tmp_path):
+    for name, home in (("trial", "trial-study"), ("trial.toml", "trial"), ("trial.study", "trial")):
+        place = tmp_path / name
+        place.write_text("[case.solver]\nname = 'greedy'\n[quick]\nseeds = 1\n")
+        assert read_study(place).home == home
+        assert read_study(place, quick=True).home == "trial-quick"
 
 
 def test_overlay_leaves_both_tables_alone():

@@ -34,6 +34,53 @@ def test_moments_of_a_curve_with_a_hole(make, at, expected):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+def cut_off(steps, seeds=3):
+    def change(one):
+        if one["key"] < seeds:
+            one["result"], one["steps"] = "max_steps", steps
+
+    return change
+
+
+def test_a_run_cut_off_before_a_step_has_no_number_there(make):
+    asked, where = {"value": "mean_square_error", "where": {"depth": 2, "scale": 0.1}}, [0, 1, 100]
+    until = make("until", change=cut_off(100))
+    assert value_of(until, **asked, at=100) == pytest.approx(error({"depth": 2, "scale": 0.1, "seed": 1}))
+    short = make("short", change=cut_off(99))
+    assert [value_of(short, **asked, at=at) is None for at in where] == [False, False, True]
+    assert value_of(short, **asked) is not None
+    # One that ended by itself before stays where it is.
+    assert value_of(make("ended"), **asked, at=30_000) == value_of(until, **asked, at=100)
+
+
+@pytest.mark.parametrize("result", ["max_steps", "end_time", "integrator_stuck", "limit"])
+def test_why_a_step_cannot_be_judged(make, result):
+    folder = make(change=lambda one: one.update(result=result, steps=50) if one["key"] else None)
+    rows = [folder.rows[entry.address] for entry in folder.select("main", {"depth": ("2",), "scale": ("0.1",)})]
+    value = read_value({"value": "mean_square_error", "at": 30_000}, "value", folder.scope)
+    assert value.lacking(rows) == "only 1 of 3 runs got to step 30,000"
+    assert value.lacking(rows[1:]) == "no run got to step 30,000"
+    assert value.lacking([*rows[:1], {**rows[1], "result": "failed"}]) == ""
+    assert [value.is_in(row | {"curves": {"mean_square_error": []}}) for row in rows] == [True, False, False]
+    assert read_value({"value": "mean_square_error", "at": 50}, "value", folder.scope).lacking(rows) == ""
+
+
+def test_a_value_where_another_curve_first_falls_to_a_bound(make):
+    def change(one):
+        one["curves"]["train_loss"] = [1.0, 0.1, None, 0.01]
+
+    folder, asked = make(change=change), {"value": "singular_values", "where": {"depth": 2, "scale": 0.1}}
+    for bound, expected in {2.0: 1.0, 0.1: 2.0, 0.09: 101.0, 0.01: 101.0, 0.009: None}.items():
+        assert value_of(folder, **asked, at={"train_loss": bound}) == expected
+    assert value_of(folder, **asked, at={"train_loss": 0.1}, component=1, statistic="max") == 0.0
+    value = read_value({**asked, "at": {"train_loss": 0.1}}, "value", folder.scope)
+    assert value.words == "singular value 1 where train loss is first at most 0.1"
+    # Of a curve that is not recorded nothing is known, which is not that it never fell.
+    rows = [folder.rows[entry.address] | {"curves": {}, "vectors": {"singular_values": []}} for entry in folder.entries]
+    assert not value.is_in(rows[0])
+    assert value.is_in(rows[0] | {"curves": {"train_loss": [1.0]}})
+
+
 def test_components_that_never_take_off_are_counted_as_such(make):
     folder, given = make(), {"value": "singular_values", "component": 1, "at": {"first_above": 3}}
     where = {"depth": 3, "scale": 0.01}
@@ -134,6 +181,15 @@ CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 
         ({"claims": [{**CLAIM, "published": math.nan}]}, r"claims\[0\].published must be a finite number, not nan"),
         ({"claims": [{**CLAIM, "factor": math.inf}]}, r"claims\[0\].factor must be a finite number, not inf"),
         ({"claims": [{**CLAIM, "at": "last"}]}, r"claims\[0\].at must be a step"),
+        (
+            {"claims": [{**CLAIM, "at": {"first_blow": 1}}]},
+            r"at.first_blow: there is no crossing 'first_blow'; did you mean 'first_below'",
+        ),
+        ({"claims": [{**CLAIM, "at": {"train_los": 1}}]}, r"at.train_los: there is no value .*; did you mean 'train_l"),
+        ({"claims": [{**CLAIM, "at": {"train_loss": math.inf}}]}, r"at.train_loss must be a finite number"),
+        ({"claims": [{**CLAIM, "at": {"singular_values": 1}}]}, r"'singular_values' is not one number at each step"),
+        ({"claims": [{**CLAIM, "value": "steps", "at": {"train_loss": 1}}]}, r"'steps' is one number of the whole run"),
+        ({"claims": [{**CLAIM, "at": {"first_below": 1, "train_loss": 1}}]}, r"at must be one crossing, .* one curve"),
         ({"claims": [{**CLAIM, "statistic": "share_below"}]}, r"claims\[0\].level is missing"),
         ({"claims": [{**CLAIM, "tolerance": 0.1}]}, r"claims\[0\] has factor and tolerance"),
         ({"claims": [{**CLAIM, "than": {"grid": "no"}}]}, r"claims\[0\].than.grid: there is no grid 'no'"),

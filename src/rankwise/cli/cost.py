@@ -12,7 +12,7 @@ from typing import Any
 def tell_cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
     """Print what would be run: numbers of cases, time and memory; the exit status."""
     from rankwise.compiled import cores
-    from rankwise.report.wording import count, plural
+    from rankwise.report.wording import count, plural, seconds
     from rankwise.studies.estimate import estimate
     from rankwise.studies.running import left_to_run
 
@@ -33,34 +33,32 @@ def tell_cost(options: argparse.Namespace, study: Any, folder: Path) -> int:
             return 0
         batched = plural(len(waiting), "batch", "batches")
         print(f"{plural(told['cases'], 'case')}, {count(told['to_run'])} to run in {batched}")  # noqa: T201
-        about, most = _duration(told["about_seconds"]), _duration(told["at_most_seconds"])
+        about, most = (seconds(max(told[key], 1)) for key in ("about_seconds", "at_most_seconds"))
         parts = {
             f"about {about} for {plural(cost.fixed, 'case')} of known length": cost.fixed,
             f"at most about {most} for {plural(cost.bounded, 'case')} that may end sooner": cost.bounded,
             f"unknown time for {plural(cost.unknown, 'case')}": cost.unknown,
             f"about {_memory(cost.bytes)} in one batch": True,
         }
-        print("; ".join(words for words, many in parts.items() if many))  # noqa: T201
+        # Nobody knows the workers behind a scheduler before they are there.
+        where = "in one process of this machine: " if options.scheduler is not None else ""
+        print(where + "; ".join(words for words, many in parts.items() if many))  # noqa: T201
     return 0
 
 
 def warn_of_memory(study: Any) -> None:
     """Say so if a case needs more memory than there is: it will fail, or take this machine with it."""
     from rankwise.studies.plan import memory, too_large
+    from rankwise.studies.tasks import TASKS
 
     case, needed = next(too_large(study.cases()), (None, 0))
     if case is not None:
+        keys = TASKS[case.settings["task"]].sized_by(case.of_task)
         print(  # noqa: T201
-            f"rankwise: {case.words}: needs about {needed / 2**30:,.0f} GiB (problem.truth.shape, "
-            f"solver.factorization.depth), more than the {memory() / 2**30:,.0f} GiB of this machine",
+            f"rankwise: {case.words}: needs about {_memory(needed)} ({', '.join(keys)}), "
+            f"more than the {_memory(memory())} of this machine",
             file=sys.stderr,
         )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _memory(size: float) -> str:

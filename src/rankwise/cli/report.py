@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
@@ -115,29 +116,31 @@ def _bytes(text: bytes) -> Callable[[Any], Any]:
 
 
 def _relative(place: str | Path, page: Path) -> str:
-    """The place as a link of the page."""
-    return Path(os.path.relpath(os.path.realpath(place), os.path.realpath(page.parent))).as_posix()
+    """The place as a link of the page: a URL, in which `#`, `%`, `?` and `:` would mean something else."""
+    relative = Path(os.path.relpath(os.path.realpath(place), os.path.realpath(page.parent)))
+    return quote(os.fsencode(relative.as_posix()))
 
 
 def _exports(options: argparse.Namespace, record: Any, sheets: Any, prefix: str) -> dict[str, tuple[Path, Any]]:
     """By name of each figure that has anything, where it goes and what writes it; findings by their names."""
     if options.export is None:
         return {}
+    from rankwise.data.tables.text import distinct
     from rankwise.theory.drawing import draw, draw_sheet
     from rankwise.theory.finding import panel_of
 
-    drawings: dict[str, Callable[[], Any]] = {
-        sheet.name: lambda sheet=sheet: draw_sheet(sheet.panels, sheet.across) for sheet in sheets if sheet.has_content
-    }
-    for finding in record["findings"]:
-        if finding["panels"]:
-            name, number = finding["name"], 1
-            while name in drawings:
-                number += 1
-                name = f"{finding['name']}_{number}"
-            drawings[name] = lambda finding=finding: draw([panel_of(panel) for panel in finding["panels"]])
+    sheets = [sheet for sheet in sheets if sheet.has_content]
+    findings = [finding for finding in record["findings"] if finding["panels"]]
+    names = distinct([*(sheet.name for sheet in sheets), *(finding["name"] for finding in findings)])
+    drawings: list[Callable[[], Any]] = [
+        *(lambda sheet=sheet: draw_sheet(sheet.panels, sheet.across) for sheet in sheets),
+        *(lambda one=one: draw([panel_of(panel) for panel in one["panels"]]) for one in findings),
+    ]
     folder, kind = Path(options.export), options.format or FORMATS[0]
-    return {name: (folder / f"{prefix}{name}.{kind}", _writer(drawing, kind)) for name, drawing in drawings.items()}
+    return {
+        name: (folder / f"{prefix}{name}.{kind}", _writer(drawing, kind))
+        for name, drawing in zip(names, drawings, strict=True)
+    }
 
 
 def _writer(drawing: Callable[[], Any], kind: str) -> Callable[[Any], None]:

@@ -82,9 +82,9 @@ def answers(claims: Sequence[Record]) -> list[Block]:
 def _answer(claim: Record) -> str:
     if claim["verdict"] == "not run":
         return f"{claim['answer']}: {claim['reason']}."
-    spelled = percent if claim["statistic"].startswith("share") else significant
+    spelled, digits = percent if claim["statistic"].startswith("share") else significant, _digits(claim)
     numbers = claim["parts"] if claim["parts"] and None not in claim["parts"] else [claim["ours"]]
-    return f"{claim['answer']} ({' against '.join(map(spelled, numbers))})."
+    return f"{claim['answer']} ({' against '.join(spelled(number, digits) for number in numbers)})."
 
 
 def claim_sections(claims: Sequence[Record]) -> list[Section]:
@@ -129,7 +129,7 @@ def ours(claim: Record) -> str:
     parts = [one for one in claim["parts"] or () if one is not None]
     if claim["ours"] is None:
         return "–" if len(parts) < 2 else f"– ({significant(parts[0])} / {significant(parts[1])})"
-    digits = needed(claim["ours"], *_limits(claim))
+    digits = _digits(claim)
     number, *of = (
         exact(one) if float(one).is_integer() else significant(one, digits) for one in (claim["ours"], *parts)
     )
@@ -151,10 +151,24 @@ def needed(number: float, low: float, high: float) -> int:
     return min(digits, MOST_DIGITS)
 
 
-def _limits(claim: Record, unit: float = 1.0) -> tuple[float, float]:
-    """The least and the greatest number that agree with the claim, in a unit."""
+def _digits(claim: Record) -> int:
+    """How many digits of our number, and of the two that it is the ratio of, show the verdict."""
+    if claim["ours"] is None:
+        return 3
+    low, high = _limits(claim)
+    digits, parts = needed(claim["ours"], low, high), claim["parts"]
+    while parts and digits < MOST_DIGITS:
+        one, other = (float(f"{part:.{digits - 1}e}") for part in parts)
+        if (low <= one / other <= high) == (low <= claim["ours"] <= high):
+            break
+        digits += 1
+    return digits
+
+
+def _limits(claim: Record, zero: float = 0.0, unit: float = 1.0) -> tuple[float, float]:
+    """The least and the greatest number that agree with the claim, counted from a zero in a unit."""
     low, high = claim["limits"]
-    ends = (-math.inf if low is None else low) / unit, (math.inf if high is None else high) / unit
+    ends = (-math.inf if low is None else low - zero) / unit, (math.inf if high is None else high - zero) / unit
     return min(ends), max(ends)
 
 
@@ -186,10 +200,11 @@ def verdict(claim: Record) -> str:
         return words
     difference = claim["difference"] or {}
     if "ratio" in difference:
-        digits = needed(difference["ratio"], *_limits(claim, claim["published"]))
+        digits = needed(difference["ratio"], *_limits(claim, unit=claim["published"]))
         bound = claim["relation"] != "=" or claim["origin"] == "words"
         what = "bound" if bound else f"{ORIGINS[claim['origin']].column} value"
         return f"{words}: {significant(difference['ratio'], digits)} × the {what}"
     if "absolute" in difference:
-        return f"{words}: off by {significant(difference['absolute'])}"
+        digits = needed(difference["absolute"], *_limits(claim, zero=claim["published"]))
+        return f"{words}: off by {significant(difference['absolute'], digits)}"
     return words

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 # So many characters of a name are shown in a list.
 LONGEST = 40
+# From so many seconds on a duration is in this unit, of so many seconds.
+DURATIONS = ((7200.0, "h", 3600.0), (120.0, "min", 60.0), (1.0, "s", 1.0), (-math.inf, "ms", 1e-3))
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -50,27 +52,27 @@ def count(value: object) -> str:
     return "–" if number is None else f"{int(number):,}"
 
 
-def percent(share: object) -> str:
-    """A share in percent, never rounded onto 0 % or 100 % unless it is exactly that."""
+def percent(share: object, digits: int = 0) -> str:
+    """A share in percent, to so many significant digits at least; never rounded onto 0 % or 100 % unless it is that."""
     number = finite(share)
     if number is None:
         return "–"
     points = 100 * number
-    for digits in (1, 2, 3):
-        text = f"{points:.{digits}f}"
+    least = max(1, digits - 1 - math.floor(math.log10(abs(points)))) if points else 1
+    for decimals in range(least, least + 3):
+        text = f"{points:.{decimals}f}"
         if (float(text) not in (0.0, 100.0)) or points in (0.0, 100.0):
             return f"{text.removesuffix('.0')}\u00a0%"
     return "less than 0.001\u00a0%" if points < 50 else "more than 99.999\u00a0%"
 
 
 def seconds(value: object) -> str:
-    """A duration in the unit a reader expects: ms, s, or min."""
+    """A duration in the unit a reader expects: ms, s, min or h."""
     number = finite(value)
     if number is None:
         return "–"
-    if number < 1:
-        return f"{significant(1000 * number, 2)}\u00a0ms"
-    return f"{significant(number, 2)}\u00a0s" if number < 120 else f"{significant(number / 60, 2)}\u00a0min"
+    unit, size = next((unit, size) for least, unit, size in DURATIONS if number >= least)
+    return f"{significant(number / size, 2)}\u00a0{unit}"
 
 
 def plural(number: object, one: str, many: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from rankwise.studies.values import read_label
 OF_INDEX = ("address", "grid")
 # Seed s gives the key 2s + 1, which must lie below 2^32.
 LARGEST = 2**31
+# The most cases of a grid: their list alone takes minutes and gigabytes.
+MOST = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,8 @@ class Axis:
 def read_axis(name: str, given: Any) -> Axis:
     """An axis: `key` (or `keys`) and `values`, or `choices`: a table of changes for each name; `only` some of them."""
     path, given = f"axes.{name}", table(given, f"axes.{name}")
+    if not name:
+        raise ValueError('axes."": an axis needs a name')
     refuse_unknown(given, ("label", "key", "keys", "values", "choices", "only"), f"{path}.")
     label = read_label(given, path, name.replace("_", " "))
     if name == SEED:
@@ -85,14 +90,25 @@ def taken_of(axis: Axis, wanted: Any, path: str, versions: Sequence[Mapping[str,
 
 def seeds_axis(given: Any, path: str) -> Axis:
     """So many seeds from 0 on, or those of a list."""
-    seeds = range(given) if isinstance(given, int) and not isinstance(given, bool) else given
-    if not isinstance(seeds, range | list) or any(type(seed) is not int or seed < 0 for seed in seeds):
+    if type(given) is int:
+        if not 1 <= given <= MOST:
+            raise ValueError(f"{path} must be from 1 to {MOST:,}, the most cases of a grid, not {given:,}")
+        return Axis(SEED, SEED, tuple(range(given)), ({},) * given)
+    if not isinstance(given, list) or any(type(seed) is not int or seed < 0 for seed in given):
         raise ValueError(f"{path} must be a number of seeds or a list of them, not {given!r}")
-    if max(seeds, default=0) >= LARGEST:
-        raise ValueError(f"{path}: seeds must be below 2^31, not {max(seeds)}")
-    refuse_empty(seeds, path)
-    refuse_twice(seeds, path)
-    return Axis(SEED, SEED, tuple(seeds), ({},) * len(seeds))
+    if max(given, default=0) >= LARGEST:
+        raise ValueError(f"{path}: seeds must be below 2^31, not {max(given)}")
+    refuse_empty(given, path)
+    refuse_twice(given, path)
+    return Axis(SEED, SEED, tuple(given), ({},) * len(given))
+
+
+def refuse_vast_grid(axes: Iterable[Axis], path: str) -> None:
+    """Refuse a grid of more cases than can be listed."""
+    sizes = {axis.name: len(axis.values) for axis in axes}
+    if (cases := math.prod(sizes.values())) > MOST:
+        words = " x ".join(f"{size:,} of {name}" for name, size in sizes.items())
+        raise ValueError(f"{path}: {cases:,} cases ({words}) are more than the {MOST:,} that a grid may have")
 
 
 def _called(value: Any) -> Any:

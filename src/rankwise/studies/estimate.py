@@ -38,7 +38,7 @@ class Estimate:
     """Seconds in one process: about `seconds` for `fixed` cases, at most about `most` for `bounded` ones.
 
     The first take all their steps unless they fail; the second may stop before, or are ended at their limit. unknown:
-    how many others there are. bytes: the most that a batch needs in memory. one: the most that a case does.
+    how many others there are. bytes: the most that a batch needs in memory.
     """
 
     seconds: float = 0.0
@@ -47,7 +47,6 @@ class Estimate:
     bounded: int = 0
     unknown: int = 0
     bytes: int = 0
-    one: int = 0
 
 
 def estimate(waiting: Sequence[Batch], cores: int = 1) -> Estimate:
@@ -55,8 +54,7 @@ def estimate(waiting: Sequence[Batch], cores: int = 1) -> Estimate:
     cost, compiled = Estimate(), set()
     for batch in waiting:
         task, settings, many = TASKS[batch.task], batch.settings[0], len(batch.cases)
-        one = task.size(settings)
-        cost = replace(cost, bytes=max(cost.bytes, many * one), one=max(cost.one, one))
+        cost = replace(cost, bytes=max(cost.bytes, many * task.size(settings)))
         seconds, early = _of_case(batch)
         if seconds is None:
             cost = replace(cost, unknown=cost.unknown + many)

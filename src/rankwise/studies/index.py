@@ -18,6 +18,15 @@ from rankwise.studies.study import Study
 INDEX, CASES = "study.json", "cases.parquet"
 ELSEWHERE = "name another folder with --out"
 ANEW = "delete it and run the study again, which writes it anew and keeps the records"
+# The tables of `study.json` with the kind of what they hold, the lists of one kind alone, and what must be there.
+KINDS: dict[str, dict[str, type]] = {
+    "": {"name": str, "folder": str, "file": str, "study": dict, "options": dict},
+    "options": {"quick": bool, "data": dict, "changes": dict, "modules": list, "file": str, "out": str},
+    "study": {"title": str, "about": str, "source": str, "case": dict, "axes": dict, "grid": dict, "figures": list,
+              "tables": list, "claims": list},
+}  # fmt: skip
+LISTED = {"modules": str, "figures": dict, "tables": dict, "claims": dict}
+NEEDED = ("name", "folder", "study")
 
 
 def write_index(study: Study, cases: Sequence[Case], folder: Path) -> None:
@@ -92,18 +101,30 @@ def read_index(folder: Path) -> dict[str, Any]:
     """What `write_index` wrote: name, folder, study.
 
     Raises:
-        ValueError: if the folder holds no study.
+        ValueError: if the folder holds no study, or a broken one.
     """
     place = folder / INDEX
     if not place.is_file():
         raise ValueError(f"{folder} holds no study: it has no {INDEX}")
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
-        if {"name", "folder", "study"} <= found.keys():
-            return found
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is broken: {ANEW}") from error
-    raise ValueError(f"{place} is broken: {ANEW}")
+    if not isinstance(found, dict) or any(key not in found for key in NEEDED):
+        raise ValueError(f"{place} is broken: {ANEW}")
+    for part, kinds in KINDS.items():
+        given = found.get(part, {}) if part else found
+        for key, kind in kinds.items():
+            if key in given and not _is(kind, key, given[key]):
+                raise ValueError(f"{place} is broken at {f'{part}.{key}'.lstrip('.')}: {ANEW}")
+    return found
+
+
+def _is(kind: type, key: str, value: Any) -> bool:
+    """Whether what stands under a key is of its kind: a list with nothing else in it, grids at least one."""
+    if not isinstance(value, kind) or (key == "grid" and not value):
+        return False
+    return key not in LISTED or all(isinstance(one, LISTED[key]) for one in value)
 
 
 def read_cases(folder: Path) -> list[dict[str, Any]]:

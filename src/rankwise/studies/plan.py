@@ -11,6 +11,7 @@ from typing import Any
 
 from rankwise.studies.cases import Case
 from rankwise.studies.tasks import TASKS
+from rankwise.studies.tasks.memory import drawing
 
 # The most bytes that the members of a batch may need together.
 MEMORY = 2 << 30
@@ -94,12 +95,9 @@ def refuse_vast(settings: Mapping[str, Any]) -> None:
     shape = truth.get("shape") if isinstance(truth, Mapping) else None
     if not isinstance(problem, Mapping) or not isinstance(shape, list | tuple) or len(shape) != 2:
         return  # which is refused, or needs nothing, where it is read
-    if problem.get("name") == "rank_one_sensing" or any(type(side) is not int or side < 1 for side in shape):
+    if any(type(side) is not int or side < 1 for side in shape):
         return
-    entries, count = shape[0] * shape[1], problem.get("count")
-    # A mark for every entry; and where many are drawn, or all are needed as numbers, 8 bytes each.
-    sparse = problem.get("name", "completion") == "completion" and type(count) is int and count <= entries // 50
-    needed, there = entries * (1 if sparse else 9), memory()
+    needed, there = drawing(problem, shape[0] * shape[1]), memory()
     if 0 < there < needed:
         raise ValueError(
             f"problem.truth.shape: drawing observations of a matrix of shape {list(shape)} needs "

@@ -12,13 +12,15 @@ from rankwise.studies.folder import Folder
 
 NAME = "results.parquet"
 # Of every row, beside the axes and the final numbers.
-ENDED = {"result": pa.string(), "steps": pa.int64(), "rank": pa.int64(), "seconds": pa.float64()}
+ENDED = {
+    "result": pa.string(), "sentence": pa.string(), "steps": pa.int64(), "rank": pa.int64(), "seconds": pa.float64(),
+}  # fmt: skip
 # Before what a run came to, where an axis has that name already.
 PREFIX = "run_"
 
 
 def results(folder: Folder) -> pa.Table:
-    """address, grid, the axes, result, steps, rank, seconds, and every final number as a column.
+    """address, grid, the axes, result, sentence, steps, rank, seconds, and every final number as a column.
 
     Cases without a record have none of the latter. A column whose name an axis has is called `run_` and that name.
     """

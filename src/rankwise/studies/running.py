@@ -57,7 +57,7 @@ def run_study(
     engine: who runs the batches; this process, one after the other, if None. progress: called with the cases done
     since the last call. share: called, in this process, with how much of the batch in hand is done, counted in cases.
     check: called now and then while batches run; what it raises ends the run, of which only the batches in hand are
-    lost.
+    lost. A run that has come to its end leaves one row of each case, whoever else ran it.
 
     Raises:
         ValueError: if the study cannot run as it stands, or the folder holds another study.
@@ -78,6 +78,7 @@ def run_study(
                 checkpoint_of(one, scratch).unlink(missing_ok=True)
             if progress is not None:
                 progress(len(rows))
+    records.drop_superseded()
     return standing(study, folder, cases)
 
 

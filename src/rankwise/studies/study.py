@@ -15,7 +15,7 @@ from rankwise.registry import nearest
 from rankwise.spec import concrete, read_toml
 from rankwise.spec.reading import check_kind, known, refuse_unknown, table, words
 from rankwise.studies.asked import read_asked
-from rankwise.studies.axes import Axis, read_axis, refuse_empty, refuse_twice, seeds_axis, taken_of
+from rankwise.studies.axes import Axis, read_axis, refuse_empty, refuse_twice, refuse_vast_grid, seeds_axis, taken_of
 from rankwise.studies.cases import OF_CASE, Case, address, check_limit
 from rankwise.studies.library import shipped
 from rankwise.studies.overlay import Settings, overlay, put
@@ -100,7 +100,10 @@ class Study:
     @property
     def home(self) -> str:
         """The folder that it is run in unless another one is named; the quick version has its own."""
-        return f"{self.name}-quick" if self.options.get("quick") else self.name
+        if self.options.get("quick"):
+            return f"{self.name}-quick"
+        # A file without an ending may lie where the folder of its name would.
+        return f"{self.name}-study" if Path(self.file).name == self.name else self.name
 
     def cases(self) -> list[Case]:
         """All cases of all grids that have their data, checked: nothing that a case needs is unknown or impossible.
@@ -301,6 +304,7 @@ def _grids(
         taken = tuple(taken_of(axes[one], where.get(one), f"{path}.where.{one}", versions) for one in chosen)
         for key in [change["task"] for axis in taken for change in axis.changes if "task" in change]:
             known(key, TASKS, f"{path}: task")
+        refuse_vast_grid((*taken, *last), path)
         yield Grid(name, settings, (*taken, *last), lacks[0] if lacks else "")
 
 

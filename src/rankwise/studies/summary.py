@@ -152,9 +152,9 @@ def _failures(folder: Folder) -> list[dict[str, Any]]:
 def command(folder: Folder) -> list[str]:
     """The words of the command that runs the study again."""
     options = _options(folder)
-    words = ["rankwise", "study", "run", options.get("file", f"{folder.index['name']}.toml")]
+    words = ["rankwise", "study", "run", _place(options.get("file", f"{folder.index['name']}.toml"))]
     words += ["--quick"] * bool(options.get("quick"))
-    words += ["--out", options["out"]] if "out" in options else []
+    words += ["--out", _place(options["out"])] if "out" in options else []
     for module in options.get("modules", ()):
         words += ["--import", module]
     for option in ("data", "changes"):
@@ -162,6 +162,11 @@ def command(folder: Folder) -> list[str]:
         for key, value in options.get(option, {}).items():
             words += [flag, f"{key}={value if isinstance(value, str) else _in_toml(value)}"]
     return words
+
+
+def _place(path: str) -> str:
+    """A path as a word that no command takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _in_toml(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEYS = ("title", "caption", "rows", "columns", "values", "digits", *VALUE_KEYS)
 # What `columns` says in place of an axis where each column is a value of its own.
 BY_VALUE = "value"
+# Whole numbers below it are written without an exponent.
+LONGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,13 @@ def fill_table(table: Table, folder: Folder) -> dict[str, Any]:
         "title": table.title, "caption": table.caption, "corner": folder.label(table.rows),
         "value": first.words if table.columns else "", "statistic": first.statistic, "head": head,
         "rows": [spelled(row) for row in rows], "cells": cells, "digits": table.digits,
-        "counts": [value.statistic == "count" for value, _ in chosen],
+        "counts": [_whole(column) for column in zip(*cells, strict=True)] if cells else [False] * len(head),
     }  # fmt: skip
+
+
+def _whole(column: Iterable[float | None]) -> bool:
+    """Whether all numbers of a column are whole ones, such as counts, and short enough to be written out."""
+    return all(number is None or (abs(number) < LONGEST and number == int(number)) for number in column)
 
 
 def _cell(value: Value, more: dict[str, tuple[str, ...]], folder: Folder) -> float | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from rankwise.registry import nearest
+from rankwise.results import RESULTS
 from rankwise.spec.reading import check_kind, section, table
 from rankwise.studies.records import FAILED, Row
 from rankwise.studies.scope import COLUMNS, Scope
@@ -22,15 +24,18 @@ STATISTICS = ("median", "mean", "min", "max", "share_below", "share_above", "cou
 SHARES = ("share_below", "share_above")
 # Measures with several numbers at a step.
 VECTORS = ("singular_values", "singular_speeds", "matrix")
+# Ends that say nothing of later steps: a limit on steps, time or seconds (the last ends a case's process).
+CUT_OFF = (RESULTS.max_steps.name, RESULTS.end_time.name, RESULTS.integrator_stuck.name, "limit")
 
 
 @dataclass(frozen=True)
 class Value:
     """One number of many rows.
 
-    name: a final number, a column or a tracked curve. at: a moment, a step, or a crossing with its threshold, which
-    gives the step. component: which of a vector. where: the values of axes that rows must have. statistic: over all
-    rows that remain; level: what shares are counted below or above of.
+    name: a final number, a column or a tracked curve. at: a moment, a step, a crossing with its threshold, which gives
+    the step, or another tracked curve with a bound: the first record at which that is no greater. component: which of
+    a vector. where: the values of axes that rows must have. statistic: over all rows that remain; level: what shares
+    are counted below or above of.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Value:
         if self.name in VECTORS:
             name = f"{name.removesuffix('s')} {self.component + 1}"
         if isinstance(self.at, tuple):
+            if self.at[0] not in CROSSINGS:
+                return f"{name} where {self.at[0].replace('_', ' ')} is first at most {self.at[1]:g}"
             return f"first step with {name} {self.at[0].removeprefix('first_')} {self.at[1]:g}"
         moments = {"end": "", "argmin": "step of the least ", "min": "least ", "max": "greatest "}
         name = f"{name} at step {self.at}" if isinstance(self.at, int) else f"{moments[self.at]}{name}"
@@ -70,18 +77,38 @@ class Value:
         if not self.wants_curves(row):
             return row["numbers"][self.name]
         steps, values = curve(row, self.name, self.component)
-        return self._along(steps, values)
+        if isinstance(self.at, tuple) and self.at[0] not in CROSSINGS:
+            met = np.flatnonzero(curve(row, self.at[0])[1][: len(values)] <= self.at[1])
+            return _finite(values[met[0]]) if len(met) else None
+        return self._along(steps, values) if self.gets_there(row) else None
+
+    def gets_there(self, row: Row) -> bool:
+        """Whether a run got to the step asked for, or ended by itself before: what it had last then stays."""
+        if not isinstance(self.at, int) or self.name in COLUMNS:
+            return True
+        return row["result"] not in CUT_OFF or (row["steps"] or 0) >= self.at
+
+    def lacking(self, rows: Sequence[Row]) -> str:
+        """Why these rows cannot be judged, in words: runs were cut off before the step asked for. Empty if none was."""
+        kept = [row for row in rows if row["result"] != FAILED]
+        there = sum(map(self.gets_there, kept))
+        if there == len(kept):
+            return ""
+        return f"{f'only {there} of {len(kept)} runs' if there else 'no run'} got to step {self.at:,}"
 
     def is_in(self, row: Row) -> bool:
         """Whether the row has such a number at all, be it that it is not finite or that a crossing was never met."""
-        if row["result"] == FAILED:
+        if row["result"] == FAILED or not self.gets_there(row):
             return False
         # A run whose matrix is not finite has none of the final numbers, and no rank.
         if not row["numbers"] and self.name in (*FINAL, *COLUMNS):
             return True
         if self.name in COLUMNS:
             return row[self.name] is not None
-        return any(self.name in row.get(held, ()) for held in ("numbers", "curves", "vectors"))
+        tracked = {*row.get("curves", ()), *row.get("vectors", ())}
+        if isinstance(self.at, tuple) and self.at[0] not in CROSSINGS and self.at[0] not in tracked:
+            return False
+        return self.name in tracked or (self.at == "end" and self.name in row.get("numbers", ()))
 
     def _along(self, steps: Sequence[int], values: np.ndarray) -> float | None:
         """The number of one curve; NaN in it is what was not finite."""
@@ -145,7 +172,7 @@ def read_value(given: Mapping[str, Any], path: str, scope: Scope, like: Value | 
     return Value(
         scope.number(name, f"{path}.value", grid),
         grid,
-        _at(given["at"], f"{path}.at") if "at" in given else like.at if like else "end",
+        _at(given["at"], f"{path}.at", scope, grid, name) if "at" in given else like.at if like else "end",
         _component(given, path, name) if "component" in given else like.component if like else 0,
         where,
         *_statistic(given, path, like),
@@ -171,18 +198,30 @@ def read_label(given: Mapping[str, Any], path: str, default: str) -> str:
     return label
 
 
-def _at(given: Any, path: str) -> str | int | tuple[str, float]:
+def _at(given: Any, path: str, scope: Scope, grid: str, name: str) -> str | int | tuple[str, float]:
     if isinstance(given, Mapping):
         asked = table(given, path)
-        if len(asked) != 1 or not asked.keys() <= set(CROSSINGS):
-            raise ValueError(f"{path} must be {{first_above = number}} or {{first_below = number}}, not {asked}")
-        ((crossing, threshold),) = asked.items()
-        return crossing, read_number(threshold, f"{path}.{crossing}")
+        if len(asked) != 1:
+            raise ValueError(f"{path} must be one crossing, {{first_below = number}} say, or one curve, not {asked}")
+        ((key, number),) = asked.items()
+        if key not in CROSSINGS:
+            _check_curve(key, f"{path}.{key}", scope, grid, name)
+        return key, read_number(number, f"{path}.{key}")
     if type(given) is int and given >= 0:
         return given
     if given not in MOMENTS:
         raise ValueError(f"{path} must be a step, {', '.join(map(repr, MOMENTS))} or a crossing, not {given!r}")
     return given
+
+
+def _check_curve(key: str, path: str, scope: Scope, grid: str, name: str) -> None:
+    """Raise a ValueError unless a value can be taken where this curve first falls to a bound."""
+    if get_close_matches(key, CROSSINGS):
+        raise ValueError(f"{path}: there is no crossing {key!r}{nearest(key, CROSSINGS)}")
+    if scope.number(key, path, grid) in (*COLUMNS, *VECTORS):
+        raise ValueError(f"{path}: {key!r} is not one number at each step")
+    if name in COLUMNS:
+        raise ValueError(f"{path}: {name!r} is one number of the whole run; {{first_below = number}} gives steps")
 
 
 def _component(given: Mapping[str, Any], path: str, name: str) -> int:

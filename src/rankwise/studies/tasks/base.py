@@ -62,6 +62,11 @@ class Task(abc.ABC):
         del settings
         return 0
 
+    def sized_by(self, settings: Settings) -> tuple[str, ...]:
+        """The paths of the keys that this depends on the most."""
+        del settings
+        return ("problem.truth.shape",)
+
     def operations(self, settings: Settings) -> float | None:
         """The most floating-point operations a case can take, None where that depends on the data."""
         del settings

@@ -17,6 +17,7 @@ from rankwise.spec import build_problem
 from rankwise.spec.reading import refuse_unknown, section
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import number
+from rankwise.studies.tasks.memory import instance
 from rankwise.studies.tasks.solve import Solve
 
 # The numbers it records; the errors with noise only.
@@ -41,6 +42,11 @@ class Instance(Task):
         """The problem must be a completion with a truth."""
         refuse_unknown(settings, self.keys, "")
         drawn(settings, folder)
+
+    def size(self, settings: Settings) -> int:
+        """That of its observations; with noise also of fits, which are compared with the truth."""
+        problem = settings["problem"]
+        return instance(problem) if problem.get("noise") else instance(problem, entry=0)
 
     def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
         """One after the other."""

@@ -10,6 +10,7 @@ from rankwise.spec import build_problem
 from rankwise.spec.reading import check_kind, refuse_unknown, section
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import RANK_ERROR, final_numbers
+from rankwise.studies.tasks.memory import instance
 from rankwise.studies.tasks.solve import Solve
 
 # A certified answer is wrong if its relative error is no less than this; with noise, if its rank is another one.
@@ -34,6 +35,10 @@ class Recover(Task):
         for key in settings.keys() & KEYS.keys():
             check_kind(settings[key], KEYS[key], key)
         build_problem(section(settings, "problem", ""), folder)
+
+    def size(self, settings: Settings) -> int:
+        """That of fits of the observations."""
+        return instance(settings["problem"])
 
     def run(self, many: Sequence[Settings], folder: Path, progress: Progress | None = None) -> list[Outcome]:
         """One after the other."""

@@ -16,10 +16,12 @@ from rankwise.loop import check, solve, solve_batch
 from rankwise.plain import structure
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
+from rankwise.solvers import LogDet, NuclearNorm, PrincipalComponentPursuit, Solver
 from rankwise.spec import RUN_KEYS, Spec, build_arguments, build_solver, build_spec
 from rankwise.studies.overlay import overlay
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import curves, final_numbers
+from rankwise.studies.tasks.memory import instance, sensors, shape
 
 # Keys of a completion that change its numbers and not its shape.
 NUMBERS = ("count", "key", "noise", "min_degree", "holdout_key")
@@ -27,6 +29,11 @@ NUMBERS = ("count", "key", "noise", "min_degree", "holdout_key")
 LONG = 6e10
 # Keys of a truth that cases of one batch share.
 OF_TRUTH = ("shape", "symmetric", "matrix")
+# Bytes for each entry and for each observation of a completion, measured, of solvers on the host that hold more than
+# factors and least squares of them: dense matrices, and vectors as long as the observations.
+HELD: dict[type[Solver], tuple[int, int]] = {
+    LogDet: (16, 300), NuclearNorm: (290, 2280), PrincipalComponentPursuit: (230, 0),
+}  # fmt: skip
 
 
 class Solve(Task):
@@ -66,10 +73,20 @@ class Solve(Task):
         return structure(solver), json.dumps([problem, run], sort_keys=True)
 
     def size(self, settings: Settings) -> int:
-        """The layers with what an optimizer and a gradient keep beside them, and the measurements."""
-        d1, d2 = self._shape(settings)
-        depth = getattr(getattr(build_solver(settings["solver"]), "factorization", None), "depth", 1)
-        return 8 * d1 * d2 * (8 * int(depth) + 2 + _sensors(settings))
+        """The layers with what an optimizer and a gradient keep beside them, and the measurements.
+
+        On the host a completion is its observations, and the answer two factors, but for solvers of `HELD`.
+        """
+        solver, problem = build_solver(settings["solver"]), settings["problem"]
+        if solver.driver == "host" and problem.get("name", "completion") == "completion":
+            return instance(problem, *HELD.get(type(solver), ()))
+        d1, d2 = shape(problem)
+        return 8 * d1 * d2 * (8 * (depth(solver) or 1) + 2 + sensors(problem))
+
+    def sized_by(self, settings: Settings) -> tuple[str, ...]:
+        """Besides the shape the depth, where there is one."""
+        layered = depth(build_solver(settings["solver"])) is not None
+        return (*super().sized_by(settings), *["solver.factorization.depth"] * layered)
 
     def operations(self, settings: Settings) -> float | None:
         """Matrix products of all steps: 2 (N - 1) for the product and its gradient, times about 1.5 for each N.
@@ -80,11 +97,11 @@ class Solve(Task):
         factorization = getattr(solver, "factorization", None)
         if solver.driver != "compiled" or factorization is None or "truth" not in settings["problem"]:
             return None
-        d1, d2 = self._shape(settings)
+        d1, d2 = shape(settings["problem"])
         steps = build_arguments(settings, solver).get("max_steps", solver.default_steps)
-        depth, k = int(getattr(factorization, "depth", 1)), min(d1, d2)
-        products = 3 * (depth - 1) + (25 if getattr(solver, "penalty", None) is not None else 0)
-        return float(steps) * d1 * d2 * (2.0 * k * products + 30.0 * depth + 4.0 * _sensors(settings))
+        layers, k = depth(solver) or 1, min(d1, d2)
+        products = 3 * (layers - 1) + (25 if getattr(solver, "penalty", None) is not None else 0)
+        return float(steps) * d1 * d2 * (2.0 * k * products + 30.0 * layers + 4.0 * sensors(settings["problem"]))
 
     def run(
         self,
@@ -110,17 +127,11 @@ class Solve(Task):
         counts = [self.operations(settings) for settings in many]
         return any(count is None for count in counts) or sum(count or 0 for count in counts) > LONG
 
-    @staticmethod
-    def _shape(settings: Settings) -> tuple[int, int]:
-        truth = settings["problem"].get("truth", {})
-        shape = truth.get("shape", (0, 0)) if "matrix" not in truth else np.shape(truth["matrix"])
-        return int(shape[0]), int(shape[1])
 
-
-def _sensors(settings: Settings) -> int:
-    """How many dense sensors a case has."""
-    problem = settings["problem"]
-    return int(problem.get("count", 0)) if problem.get("name") == "sensing" else 0
+def depth(solver: Solver) -> int | None:
+    """Of how many layers its matrix is the product; None where there are none."""
+    layers = getattr(getattr(solver, "factorization", None), "depth", None)
+    return None if layers is None else int(layers)
 
 
 def _light(settings: Settings) -> Settings:
