@@ -72,3 +72,29 @@ def test_the_entries_of_a_mask_are_counted():
 def test_a_share_of_all_observations_is_held_out_also_where_they_are_repeated():
     kept, held = repeated(rw.sense(TRUTH, 15, key=1), ["sensors"]).split(0.1, 0)
     assert (kept.size, held.size) == (54, 6)
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1.0, 1e155])
+def test_measurements_of_any_size_are_told_apart(unit):
+    rows = np.random.default_rng(0).standard_normal((50, 36))
+    problem = rw.Operator(
+        (6, 6),
+        lambda w: unit * (rows @ w.ravel()),
+        lambda z: unit * (rows.T @ z).reshape(6, 6),
+        np.ones(50),
+        squares=1.0,
+    )
+    assert problem.distinct() == problem.distinct(symmetric=True) == 50
+
+
+def test_antisymmetric_measurements_see_nothing_of_symmetric_matrices():
+    sensors = np.random.default_rng(0).standard_normal((30, 6, 6))
+    problem = rw.Sensing(sensors - sensors.transpose(0, 2, 1), np.ones(30))
+    assert (problem.distinct(), problem.distinct(symmetric=True)) == (30, 0)
+
+
+def test_what_mirrors_a_held_out_measurement_is_held_out_too():
+    sensors = np.random.default_rng(0).standard_normal((20, 6, 6))
+    problem = rw.Sensing(np.concatenate([sensors, 2 * sensors.transpose(0, 2, 1)]), np.arange(40.0))
+    for part in problem.split(0.2, 0, symmetric=True):
+        assert np.array_equal(np.sort(part.values % 20), np.repeat(np.unique(part.values % 20), 2))

@@ -117,11 +117,11 @@ class Problem(Plain, ABC):
         another see multiples, others almost surely not, and one that sees nothing counts for none. What depends on
         several others is not found; see `rankwise.identifiability` for how many are independent.
         """
-        return self._symmetric_rays if symmetric else self._rays
+        return 1 + int((self._symmetric_rays if symmetric else self._rays).max())
 
     def with_mirrors(self, index: np.ndarray) -> np.ndarray:
         """The indices given and those of the observations that say the same of a symmetric matrix."""
-        return index
+        return np.flatnonzero(np.isin(self._symmetric_rays, self._symmetric_rays[index]))
 
     def split(self, fraction: float, key: Any, symmetric: bool = False) -> tuple[Self, Self]:
         """Two problems, (kept, held out), the second with about `fraction` of the observations.
@@ -147,26 +147,37 @@ class Problem(Plain, ABC):
 
     # Kept, since solvers ask between their steps.
     @cached_property
-    def _rays(self) -> int:
+    def _rays(self) -> np.ndarray:
         return _rays(self, symmetric=False)
 
     @cached_property
-    def _symmetric_rays(self) -> int:
+    def _symmetric_rays(self) -> np.ndarray:
         return _rays(self, symmetric=True)
 
 
-def _rays(problem: Problem, symmetric: bool) -> int:
-    """How many of the measurements are no multiples of one another, nor zero."""
+def _rays(problem: Problem, symmetric: bool) -> np.ndarray:
+    """A number from 0 for every measurement, the same for multiples of one another; -1 for those that see nothing."""
     rng = np.random.default_rng(0)
     lefts, rights = (rng.standard_normal((PROBES, length, 1)) for length in problem.shape)
-    probes = zip(lefts, lefts if symmetric else rights, strict=True)
-    seen = np.stack([np.asarray(problem.measure(LowRank(left, right))) for left, right in probes], axis=1)
-    tolerance = ROUNDING * max(float(np.finfo(dtype).eps) for dtype in (seen.dtype, problem.dtype))
-    sizes = np.linalg.norm(seen, axis=1)
-    seen, sizes = seen[sizes > 0], sizes[sizes > 0]
-    seen = seen / (np.copysign(sizes, seen[:, 0]))[:, None]
-    seen = seen[np.argsort(seen[:, 0], kind="stable")]
-    return min(len(seen), 1) + int(np.count_nonzero(np.abs(np.diff(seen, axis=0)).max(axis=1) > tolerance))
+    seen = _seen(problem, lefts, lefts if symmetric else rights)
+    rounding = ROUNDING * max(float(np.finfo(dtype).eps) for dtype in (seen.dtype, problem.dtype))
+    sizes = np.abs(seen).max(axis=1)
+    # What is antisymmetric sees of symmetric matrices only rounding errors.
+    least = rounding * np.abs(_seen(problem, lefts, rights)).max(axis=1) if symmetric else 0.0
+    known = np.flatnonzero(sizes > least)
+    rays = seen[known] / sizes[known, None]  # in their own unit: no square overflows
+    rays /= np.copysign(np.linalg.norm(rays, axis=1), rays[:, 0])[:, None]
+    order = np.argsort(rays[:, 0], kind="stable")
+    numbers = np.full(problem.size, -1)
+    numbers[known[order[:1]]] = 0
+    numbers[known[order[1:]]] = np.cumsum(np.abs(np.diff(rays[order], axis=0)).max(axis=1) > rounding)
+    return numbers
+
+
+def _seen(problem: Problem, lefts: np.ndarray, rights: np.ndarray) -> np.ndarray:
+    """The measurements of matrices of rank one, shape (m, k)."""
+    probes = zip(lefts, rights, strict=True)
+    return np.stack([np.asarray(problem.measure(LowRank(left, right))) for left, right in probes], axis=1)
 
 
 def working_precision(values: Any, name: str) -> np.ndarray:
