@@ -133,6 +133,7 @@ def test_an_infimum_that_no_matrix_attains_is_said_to_diverge(scale):
     # Rank one comes as near as it likes with a corner that grows without end; a ridge holds it, rank two needs none.
     cross = np.zeros((6, 6))
     cross[0], cross[:, 0], cross[0, 0] = scale, scale, np.nan
+    cross[1, 1] = 1e-9 * scale  # of the two leading pairs, else alike, the one that has both arms leads
     problem = rw.Completion.from_dense(cross)
     for most in (1, None):
         run = rw.solve(problem, rw.Greedy(max_rank=most))
@@ -236,3 +237,25 @@ def test_zero_observations_are_explained_by_zero():
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         rw.Greedy(**arguments)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"noise": [1.0]}, {"noise": True}, {"tolerance": "a"}, {"ridge": "a"}, {"holdout": None}, {"ladder": 3}],
+)
+def test_settings_that_are_no_numbers_are_named(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
+        rw.Greedy(**settings)
+
+
+@pytest.mark.parametrize("noise", [0.02, "estimate"])
+@pytest.mark.parametrize("same", [False, True])
+def test_readings_with_noise_of_their_own_count_each(same, noise):
+    # An entry and its mirror image say the same of the truth, but not of the noise, unless they hold the same number.
+    rng = np.random.default_rng(0)
+    z, upper = rng.standard_normal((40, 3)), np.triu(rng.random((40, 40)) < 0.5)
+    noisy = 0.02 * rng.standard_normal((40, 40))
+    noisy = np.triu(noisy) + np.triu(noisy, 1).T if same else noisy
+    problem = rw.Completion.from_dense(np.where(upper | upper.T, z @ z.T + noisy, np.nan))
+    run = rw.solve(problem, rw.Greedy(rw.Symmetric(), noise=noise))
+    assert (run.rank, run.result) == (3, RESULTS.noise_level)

@@ -174,3 +174,12 @@ def test_the_gram_of_whitened_measurements_is_the_identity():
     system = ridge_system(small_problem("sensing"))
     rows = np.stack([system.adjoint(row).ravel() for row in np.eye(system.values.size)])
     np.testing.assert_allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-100])
+def test_noise_far_above_the_values_is_no_error(unit):
+    problem = rw.observe(rw.low_rank((11, 9), 1, key=0), 60, key=1)
+    for one in (problem, rw.sense_fourier(rw.low_rank((11, 9), 1, key=0), 60, key=1)):
+        run = rw.solve(one.replace(values=one.values * unit), rw.IRLS(noise=1.0))
+        assert np.isfinite(run.matrix.dense()).all()
+        assert run.result.name in ("explained", "noise_level")

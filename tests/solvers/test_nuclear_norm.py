@@ -271,3 +271,14 @@ def test_refused_problems():
         rw.solve(PARTIAL, NuclearNorm(semidefinite=True))
     with pytest.raises(ValueError, match=r"the value at \(row 0, column 1\) is 7.0, outside the bounds"):
         rw.solve(rw.Completion((2, 2), [0, 0], [0, 1], [1.0, 7.0]), NuclearNorm(bounds=(1, 5)))
+
+
+@pytest.mark.parametrize("share", [1e-17, 1e17])
+def test_weights_that_hardly_count_and_that_leave_nothing(share):
+    truth = rw.low_rank((12, 10), 2, key=0)
+    for problem in (rw.sense(truth, 60, key=1), rw.observe(truth, 60, key=1)):
+        run = rw.solve(problem, rw.NuclearNorm(weight=share))
+        assert run.result.name == "optimal"
+        assert run.rank == 0 if share > 1 else run.rank > 0
+        with pytest.raises(ValueError, match=r"weight must be .* for these values"):
+            rw.solve(problem, rw.NuclearNorm(weight=share**2))

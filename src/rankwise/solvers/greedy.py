@@ -153,16 +153,20 @@ class Greedy(Solver):
                 positive_integer(getattr(self, name), name)
         if isinstance(self.noise, str) and self.noise != "estimate":
             raise ValueError(f"noise must be a number or 'estimate', not {self.noise!r}")
-        if self.noise == "estimate" and (self.holdout or self.ridge):
+        if isinstance(self.noise, str) and (self.holdout or self.ridge):
             raise ValueError("noise='estimate' chooses the rank by the residuals of plain fits: no holdout, no ridge")
-        for name in ("tolerance", "noise", "ridge", "epsilon", "inner_rate"):
-            value = None if getattr(self, name) == "estimate" else getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and not negative, not {value}")
-        if not all(0 < share <= 1 for share in self.ladder):
-            raise ValueError(f"ladder must be shares above 0 and at most 1, not {self.ladder}")
+        if self.tolerance is not None:
+            checked(self.tolerance, "tolerance", least=0)
+        if self.noise is not None and not isinstance(self.noise, str):
+            checked(self.noise, "noise", least=0)
+        for name in ("ridge", "epsilon", "inner_rate"):
+            checked(getattr(self, name), name, least=0)
+        if not isinstance(self.ladder, tuple):
+            raise ValueError(f"ladder must be a tuple of shares, not {self.ladder!r}")
+        for share in self.ladder:
+            checked(share, "a share of the ladder", above=0, most=1)
         checked(self.norm_limit, "norm_limit", above=0)
-        if not 0 <= self.holdout < 1:
+        if not 0 <= checked(self.holdout, "holdout") < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
         if self.inner != "newton" and self.epsilon == 0:
             raise ValueError(f"epsilon must be positive with inner={self.inner!r}: nothing moves from a saddle itself")

@@ -19,6 +19,7 @@ from rankwise.spectrum import root_mean_square
 
 # The smoothing stays above this share of the largest singular value: below it, singular values are rounding.
 SMOOTHING_FLOOR = 1e-15
+TINY, LARGEST_EXPONENT = np.finfo(float).tiny, 700.0
 # The share of |B^T y| that a weighted fit may leave, relative to smoothing / sigma_1.
 FIT_TOLERANCE, LEAST_TOLERANCE = 1e-4, 1e-15
 # The least excess of a weight over that of the smoothing.
@@ -64,15 +65,16 @@ class IRLS(Ranked):
 
     and W <- L V^T + U R^T + adjoint(residual). On a `Completion` nothing dense is formed (above 40,000 entries): the
     shorter factor is found by preconditioned conjugate gradients with the longer eliminated, at O(m r + r^2 (d1 + d2))
-    per iteration. Other problems form the m x m Gram matrix of their measurements once.
+    per iteration, and O(m r^2 + (d1 + d2) r^3) once per fit. Other problems form the m x m Gram matrix of their
+    measurements once.
 
     rank: the rank, where it is known; r = rank + `spare` then, unless that has as many parameters as there are
     observations. None: r = 1, 2, ... are tried, each from the start, until one explains the observations; with too low
     an r the smoothing stops falling after few steps.
     spare: with r too high by one, far fewer observations are enough: the spare singular value decays like the others.
     noise: the standard deviation of the noise. The fit is then F(W) + |measure(W) - values|^2 / (2 lambda) with
-    lambda = (noise (sqrt(m/d1) + sqrt(m/d2)))^2, about the squared norm of adjoint(noise alone), W and noise both
-    divided by the largest |value| (which matters for p > 0 only).
+    lambda = sum_i |A_i|_F^2 (noise (1/sqrt(d1) + 1/sqrt(d2)))^2, about the squared norm of adjoint(noise alone), W and
+    noise both divided by the largest |value| (which matters for p > 0 only).
     The result is of low rank: the leading triples, and once r explains the observations, the least rank that does,
     fitted to machine precision. Stops as `Ranked`; `patience` and `stationary` say when an r is given up. In the
     history, `rank` is r. default_steps is 2,000.
@@ -143,7 +145,8 @@ class IRLS(Ranked):
     def _enter(self, problem: Problem, state: AtRank, matrix: LowRank) -> AtRank:
         """The start of a rank, the noise in the units of the state."""
         entered = super()._enter(problem, state, matrix)
-        slack = entered.memory.system.noise_weight((self.noise or 0.0) / state.size)
+        # Noise above the values themselves says no more than noise of their size.
+        slack = entered.memory.system.noise_weight(min((self.noise or 0.0) / state.size, 1.0))
         return replace(entered, memory=replace(entered.memory, slack=slack))
 
     def _smoothed(self, memory: Reweighted, rank: int) -> tuple[LowRank, Reweighted]:
@@ -161,7 +164,7 @@ class IRLS(Ranked):
         # A singular value at the smoothing itself would have an infinite weight: nothing of it may move.
         excess = np.maximum((s[:above] / epsilon) ** (2 - self.p) - 1, LEAST_EXCESS)
         tolerance = max(FIT_TOLERANCE * min(1.0, epsilon / float(s[0])), LEAST_TOLERANCE)
-        shift = memory.slack * epsilon ** (self.p - 2)
+        shift = memory.slack * math.exp(min((self.p - 2) * math.log(max(epsilon, TINY)), LARGEST_EXPONENT))
         return Ridge(u[:, :above], s[:above], v[:, :above], 2 / excess, shift, tolerance)
 
     def _settled(self, problem: Problem, state: AtRank) -> AtRank:

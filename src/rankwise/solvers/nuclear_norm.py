@@ -32,6 +32,8 @@ NEWTON_FAILURES, NEWTON_WORSE = 4, 10.0
 # this multiple of the one asked for. Where the fit is missing then, the parameter is shortened, by a factor at most
 # unless stuck; and lengthened by another once the fit is better than asked for by a third.
 STALLED, STUCK, STUCK_GAP, SHORTER, LONGER, LONGER_BELOW = 0.5, 0.999, 10.0, 30.0, 2.0, 1e-3
+# How far a weight may be from the scale times the root mean square of the values.
+WEIGHTS = 1e18
 TINY = np.finfo(float).tiny
 
 
@@ -40,7 +42,8 @@ class Certificate:
     """What is known of a matrix X: the objective there, a bound below every feasible one, and what X violates.
 
     primal: |X|_* plus the data term where it is a penalty, in the units of the problem; dual: the value of a dual
-    feasible point, so that no feasible matrix has a smaller objective, to rounding; gap: |primal - dual| / primal.
+    feasible point, so that no feasible matrix has a smaller objective, to rounding; gap: |primal - dual| over the
+    larger of them.
     infeasibility: by how much X misses the observations beyond delta, relative to |values|, or the bounds, relative to
     |X|_F, whichever is larger.
     """
@@ -88,7 +91,7 @@ class NuclearNorm(Solver):
     most this. Every value of h*, box* and |.|_2 below is computed from the iterates, so the gap is no estimate.
 
     norm_limit: stops (`infeasible`) once the dual value shows that every feasible matrix has an objective above this
-    multiple of the problem's norm estimate.
+    multiple of the problem's norm estimate; not in the penalized form, where every matrix is feasible.
 
     In units of weight, with h the data term, f*(s) = sup_x <s, x> - f(x), and B the matrices within the bounds,
         dual = max over nu, Q of  <values, nu> - delta |nu|_2 - |nu|_2^2 weight / (2 scale) - sup_{W in B} <Q, W>
@@ -106,8 +109,9 @@ class NuclearNorm(Solver):
 
     Raises:
         ValueError: if a number is out of range, two forms are asked for at once; from `check`, if the shape is not
-            square and semidefinite is asked for; when a run starts, if the observations contradict one another or,
-            in a completion to be fitted exactly, the bounds.
+            square and semidefinite is asked for, or the weight is further than a factor of 1e18 from the scale times
+            the root mean square of the values; when a run starts, if the observations contradict one another or, in a
+            completion to be fitted exactly, the bounds.
 
     Source: Fazel 2002 (`fazel2002matrix`) for the program and its dual; Cai, Candes, Shen 2010 (`cai2010singular`),
     theorem 2.1, for the threshold; Eckstein and Bertsekas 1992 (`eckstein1992douglas`) for the splitting; Fu, Zhang,
@@ -150,6 +154,12 @@ class NuclearNorm(Solver):
         super().check(problem)
         if self.semidefinite and problem.shape[0] != problem.shape[1]:
             raise ValueError(f"only a square matrix can be semidefinite, not one of shape {problem.shape}")
+        unit = float(problem.scale) * (root_mean_square(problem.values) or 1.0)
+        if self.weight is not None and not 1 / WEIGHTS <= self.weight / unit <= WEIGHTS:
+            raise ValueError(
+                f"weight must be {unit / WEIGHTS:.1e} to {unit * WEIGHTS:.1e} for these values, not {self.weight:g}: "
+                "with less the form is the exact one to rounding, with more the answer is 0"
+            )
 
     def init(self, problem: Problem, key: Any) -> NuclearRun:
         """The zero matrix; the Gram matrix decomposed."""
@@ -220,7 +230,7 @@ class NuclearNorm(Solver):
             verdict = RESULTS.non_finite
         elif max(certificate.gap, certificate.infeasibility) <= self.gap:
             verdict = RESULTS.optimal
-        elif certificate.dual > self._unit(state) * self.norm_limit * estimate:
+        elif self.weight is None and certificate.dual > self._unit(state) * self.norm_limit * estimate:
             verdict = RESULTS.infeasible
         residual = float(np.linalg.norm(state.point.residual))
         residuals, least = (state.residuals[1], residual), min(state.least, residual)
