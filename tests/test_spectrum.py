@@ -7,6 +7,7 @@ import pytest
 
 import rankwise as rw
 from rankwise import spectrum
+from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES, balancedness, relative_error
 
 
@@ -99,3 +100,10 @@ def test_masks_have_the_degrees_asked_for():
     assert np.bincount(problem.cols).min() >= 3
     with pytest.raises(ValueError, match="cannot give every row"):
         rw.observe(rw.low_rank((40, 50), 2, key=0), 100, key=1, min_degree=3)
+
+
+def test_factors_that_are_not_finite_have_no_singular_values():
+    bad = LowRank(np.full((4, 2), np.nan), np.ones((3, 2)))
+    assert np.isnan(MEASURES["nuclear_norm"]({"matrix": bad}))
+    assert np.isnan(MEASURES["singular_values"]({"matrix": bad})).all()
+    assert MEASURES["numerical_rank"]({"matrix": bad}) == 0

@@ -136,9 +136,10 @@ class Measure:
 
     def __call__(self, given: dict[str, Any]) -> Array:
         """The value, taking what it needs from `given`; NaN (a count: 0) of singular values that are not finite."""
-        if not self.spectral or isinstance(given["matrix"], LowRank):
+        matrix = given["matrix"]
+        if not self.spectral or (isinstance(matrix, LowRank) and _is_finite(matrix)):
             return self.function(*(given[name] for name in self.needs))
-        matrix, finite = finite_or_zero(given["matrix"])
+        matrix, finite = finite_or_zero(dense(matrix))
         value = self.function(*({**given, "matrix": matrix}[name] for name in self.needs))
         xp = array_namespace(value)
         return xp.where(finite, value, xp.nan) if xp.isdtype(value.dtype, "real floating") else value
@@ -146,6 +147,12 @@ class Measure:
     @property
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.function.__doc__
+
+
+def _is_finite(matrix: LowRank) -> bool:
+    """Whether the factors are finite; their product is not formed."""
+    xp = array_namespace(matrix.left)
+    return bool(xp.all(xp.isfinite(matrix.left)) and xp.all(xp.isfinite(matrix.right)))
 
 
 MEASURES: dict[str, Measure] = {

@@ -181,7 +181,8 @@ def recover(
     `Greedy` with a ridge that falls slowly; `IRLS`; then `LogDet` on the completion problem with rows and columns
     rescaled at random, which changes the path but neither the rank nor what is known.
     A matrix of rank r is certified if (1) it fits: a root mean square residual of at most eps^0.65 times that of the
-    values, or no more than the noise; (2) there are more observations than r (d1 + d2 - r) parameters; (3) the
+    values, or no more than noise of the level given hardly ever leaves of a right fit (`expected_rmse`: three standard
+    deviations above its mean); (2) there are more observations than r (d1 + d2 - r) parameters; (3) the
     derivative of the measurements on the matrices of rank r has full rank there, so that no other matrix of that rank
     nearby fits; (4) without its last singular value, fitted again if there is noise, it no longer does; (5) noise, if
     there is any, moves it by at most half of its size (`certificate.expected_error`). That excludes fits that had

@@ -361,3 +361,8 @@ def test_too_few_cells_to_set_some_aside_twice():
     done = rw.complete(X)
     assert done.method == "effects"
     assert "cannot hold out" in " ".join(done.warnings)
+
+
+def test_bounds_beyond_single_precision():
+    table = holed(LOW_RANK, 0.3).astype(np.float32)
+    assert np.array_equal(rw.complete(table, bounds=(-1e300, 1e300)).matrix, rw.complete(table).matrix)

@@ -282,3 +282,8 @@ def test_weights_that_hardly_count_and_that_leave_nothing(share):
         assert run.rank == 0 if share > 1 else run.rank > 0
         with pytest.raises(ValueError, match=r"weight must be .* for these values"):
             rw.solve(problem, rw.NuclearNorm(weight=share**2))
+
+
+def test_single_precision_has_no_ranks_of_rounding():
+    problem = rw.observe(rw.low_rank((20, 15), 1, key=0), 200, key=1, dtype=np.float32)
+    assert rw.solve(problem, rw.NuclearNorm()).rank == 1

@@ -246,7 +246,8 @@ def _refuse_overflow(table: Table) -> None:
 
 def _refuse_outside(table: Table, box: tuple[float, float]) -> None:
     """Raise a ValueError naming the first observed cell outside the bounds."""
-    rows, cols = np.nonzero((table.values < box[0]) | (table.values > box[1]))
+    values = table.values.astype(float)  # a bound may lie beyond single precision
+    rows, cols = np.nonzero((values < box[0]) | (values > box[1]))
     if rows.size:
         row, col = table.row_labels[rows[0]], table.column_names[cols[0]]
         value = table.values[rows[0], cols[0]]

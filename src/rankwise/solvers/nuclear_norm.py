@@ -192,9 +192,11 @@ class NuclearNorm(Solver):
         return state.verdict
 
     def matrix(self, state: NuclearRun) -> LowRank:
-        """The low-rank iterate, in the precision of the data."""
+        """The low-rank iterate in the precision of the data, without singular values below its rounding."""
         found, root = state.point.low_rank, math.sqrt(state.size)
-        return LowRank(found.left * root, found.right * root).astype(state.dtype)
+        sigma = (found.left**2).sum(axis=0)
+        kept = sigma > np.finfo(state.dtype).eps * sigma.max(initial=0.0)
+        return LowRank(found.left[:, kept] * root, found.right[:, kept] * root).astype(state.dtype)
 
     def record(self, state: NuclearRun) -> dict[str, float]:
         """rank of the iterate, and its certificate: primal, dual, gap, infeasibility."""
