@@ -74,6 +74,8 @@ class Certificate:
         """The same in words."""
         if self.held is None:
             return f"the observations are not explained at rank {self.rank} (root mean square residual {self.rmse:.2g})"
+        if self.rank == 0:
+            return f"the zero matrix has all {self.held.observations} observations"
         words = f"rank {self.rank} fits {self.held.observations} observations with {self.held.degrees} parameters"
         if not self.held.overdetermined:
             return f"{words}, enough to fit anything"
