@@ -2,6 +2,7 @@
 
 import pytest
 
+from rankwise.report import claims as on_page
 from rankwise.studies.claims import judge, read_claim
 
 BEST = {"depth": 3, "scale": 0.01}  # 1e-6, 2e-6, 4e-6
@@ -106,3 +107,55 @@ def test_a_verdict_gives_the_answer_that_goes_with_it(make):
     assert judged(make("none", kept=0), published=1, **asked)["answer"] == "Not known yet: t"
     with pytest.raises(ValueError, match="only one of yes and no"):
         judged(make(), published=1, yes="It works")
+
+
+@pytest.mark.parametrize(
+    ("ours", "asked", "told"),
+    [
+        (0.10000001, {"published": 0, "tolerance": 0.1}, "✗ not reproduced: off by 0.10000001"),
+        (-0.5004, {"published": 1, "tolerance": 1.5002}, "✗ not reproduced: off by −1.5004"),
+        (-0.5, {"published": 1, "tolerance": 0.5}, "✗ not reproduced: off by −1.50"),
+    ],
+)
+def test_a_difference_has_the_digits_that_its_verdict_needs(make, ours, asked, told):
+    def put(one):
+        one["numbers"]["effective_rank"] = ours
+
+    assert on_page.verdict(judged(make(change=put), value="effective_rank", **asked)) == told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "asked", "told"),
+    [
+        ((1.0000001,), {"published": 1, "relation": "<="}, "No (1.0000001)."),
+        ((1.0000001, 1.0), {"published": 1, "relation": "<="}, "No (1.0000001 against 1.0000000)."),
+        # Four digits show that the ratio is above 1; of its parts they show the same.
+        ((1.00049, 0.99997), {"published": 1, "relation": "<="}, "No (1.0005 against 0.99997)."),
+        ((2.0, 1.0), {"published": 1, "relation": "<="}, "No (2.00 against 1.00)."),
+        ((0.5, 1.0), {"published": 1, "relation": "<="}, "Yes (0.500 against 1.00)."),
+    ],
+)
+def test_an_answer_has_the_digits_that_its_verdict_needs(make, numbers, asked, told):
+    def put(one):
+        one["numbers"]["effective_rank"] = numbers[-1] if '"depth": 2' in one["settings"] else numbers[0]
+
+    claim = {"text": "t", "value": "effective_rank", "where": {"depth": 3, "scale": 0.01}, "yes": "Yes", "no": "No"}
+    than = {"than": {"where": {"depth": 2}}} if len(numbers) > 1 else {}
+    assert on_page._answer(judged(make(change=put), **{**claim, **than, **asked})) == told
+
+
+def test_a_share_just_below_its_bound_is_not_shown_as_the_bound():
+    claim = {"answer": "No", "verdict": "not reproduced", "statistic": "share_below", "parts": None, "ours": 0.9499999,
+             "limits": [0.95, None]}  # fmt: skip
+    assert on_page._answer(claim).replace("\u00a0", " ") == "No (94.99999 %)."
+    assert on_page._answer(claim | {"ours": 0.95}).replace("\u00a0", " ") == "No (95 %)."
+
+
+def test_a_step_that_runs_were_cut_off_before_is_not_judged(make):
+    def cut_off(one):
+        one["result"] = "max_steps" if one["key"] < many else "converged"
+
+    for many, reason in ((3, "no run got to step 30,000"), (1, "only 2 of 3 runs got to step 30,000")):
+        found = judged(make(f"cut{many}", change=cut_off), at=30_000, published=2e-6, factor=2)
+        assert (found["verdict"], found["reason"]) == ("not run", reason)
+        assert judged(make(f"to{many}", change=cut_off), at=100, published=2e-6, factor=2)["verdict"] == "reproduced"

@@ -173,6 +173,8 @@ def _measure(value: Value, folder: Folder) -> tuple[float | None, int, str, str]
     if len(numbers) < len(entries):
         lack = f"only {len(numbers)} of its {len(entries)} cases are on record"
         return value.over(numbers), len(numbers), lack, ""
+    if lack := value.lacking(rows):
+        return value.over(numbers), len(numbers), lack, ""
     if all(number is None for number in numbers):
         more = folder.curves([row["address"] for row in rows])
         whole = [row | more.get(row["address"], {}) for row in rows]
