@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from rankwise.problems.base import Array, positive_energy, positive_scale, refuse_non_finite
+from rankwise.problems.base import Array, refuse_non_finite
 from rankwise.problems.misfit import Misfit, Squared
 from rankwise.problems.phase import Intensities, complex_or_real, intensities
 
@@ -41,14 +41,9 @@ class CodedDiffraction(Intensities):
         if masks.ndim < 2 or values.size == 0 or size != values.size:
             raise ValueError(f"masks (L, *shape) and {size} values are needed, not {masks.shape} and {values.size}")
         refuse_non_finite(masks, "mask")
-        positive_scale(self.scale)
         if self.seen is not None:
             object.__setattr__(self, "seen", _places(self.seen, masks.size))
-        dtype = np.result_type(masks.real, values)
-        object.__setattr__(self, "masks", masks.astype(np.result_type(masks, dtype), copy=False))
-        object.__setattr__(self, "values", values.astype(dtype, copy=False))
-        object.__setattr__(self, "scale", float(self.scale))
-        positive_energy(self, "masks")
+        self._settle("masks", masks, values)
 
     @property
     def signal_shape(self) -> tuple[int, ...]:

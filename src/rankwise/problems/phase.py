@@ -49,6 +49,15 @@ class Intensities(Problem):
         d = int(np.prod(self.signal_shape)) * (1 if self.real else 2)
         return (d, d)
 
+    def _settle(self, name: str, array: Array, values: Array) -> None:
+        """Take the array that measures, of this name, and the values in one precision, once their sizes are known."""
+        positive_scale(self.scale)
+        dtype = np.result_type(array.real, values)
+        object.__setattr__(self, name, array.astype(np.result_type(array, dtype), copy=False))
+        object.__setattr__(self, "values", values.astype(dtype, copy=False))
+        object.__setattr__(self, "scale", float(self.scale))
+        positive_energy(self, name)
+
     def signal(self, matrix: Array) -> Array:
         """The signal whose lifting is nearest to the matrix, in its own shape; its global phase is arbitrary."""
         if isinstance(matrix, LowRank) and matrix.rank == 1:
@@ -149,12 +158,7 @@ class PhaseRetrieval(Intensities):
         if vectors.size == 0:
             raise ValueError(f"at least one measurement of a non-empty signal is needed, not {vectors.shape}")
         refuse_non_finite(vectors, "vector")
-        positive_scale(self.scale)
-        dtype = np.result_type(vectors.real, values)
-        object.__setattr__(self, "vectors", vectors.astype(np.result_type(vectors, dtype), copy=False))
-        object.__setattr__(self, "values", values.astype(dtype, copy=False))
-        object.__setattr__(self, "scale", float(self.scale))
-        positive_energy(self, "vectors")
+        self._settle("vectors", vectors, values)
 
     @property
     def real(self) -> bool:

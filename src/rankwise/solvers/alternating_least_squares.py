@@ -65,10 +65,6 @@ class AlternatingLeastSquares(Ranked):
         if self.by_count and not isinstance(problem, Completion):
             raise ValueError(f"by_count needs a Completion, whose rows are observed, not a {type(problem).__name__}")
 
-    def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, None]:
-        """Balanced factors."""
-        return matrix.balanced(), None
-
     def iterate(self, problem: Problem, matrix: LowRank, memory: Penalized) -> tuple[LowRank, Penalized]:
         """The best left factor, then the best right one."""
         for side in (0, 1):

@@ -10,10 +10,9 @@ import numpy as np
 import scipy
 
 from rankwise.lowrank import LowRank
-from rankwise.plain import checked
 from rankwise.problems import Completion, Problem
 from rankwise.solvers.growth import DENSE_ENTRIES
-from rankwise.solvers.ranked import Ranked
+from rankwise.solvers.ranked import Stepped
 
 # Where the step is too long: what remains of it, the safety of the bound that decides, and how often it may shrink.
 SHRINK, SAFETY, MAX_SHRINKS = 2.0, 0.01, 40
@@ -22,7 +21,7 @@ EXTRA_COLUMNS, ROUNDS = 5, 3
 
 
 @dataclass(frozen=True)
-class HardThresholding(Ranked):
+class HardThresholding(Stepped):
     """Iterative hard thresholding (IHT), also known as singular value projection (SVP).
 
     With the residual e and G = sum_i e_i A_i,  W <- P_r(W - t G),  P_r keeping the r leading singular triples. On a
@@ -42,24 +41,6 @@ class HardThresholding(Ranked):
     (`tanner2013normalized`), algorithm 1, with the line search of Blumensath and Davies 2010
     (`blumensath2010normalized`), section II.
     """
-
-    rate: float | None = None
-    stationary: float = 1e-3
-    patience: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rate is not None:
-            checked(self.rate, "rate", above=0)
-
-    @property
-    def default_steps(self) -> int:
-        """10,000."""
-        return 10_000
-
-    def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, None]:
-        """Balanced factors."""
-        return matrix.balanced(), None
 
     def iterate(self, problem: Problem, matrix: LowRank, memory: Any) -> tuple[LowRank, None]:
         """A gradient step and the truncation."""

@@ -91,12 +91,13 @@ class Ranked(Solver):
         checked(self.stationary, "stationary", least=0)
         checked(self.norm_limit, "norm_limit", above=0)
 
-    @abstractmethod
     def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, Any]:
-        """The matrix in the form the method works on, and its memory, at the start of a rank.
+        """The matrix in the form the method works on, balanced, and its memory, none, at the start of a rank.
 
         Here and in `iterate` the problem is in float64, its largest |value| is 1, and so is its scale.
         """
+        del problem
+        return matrix.balanced(), None
 
     @abstractmethod
     def iterate(self, problem: Problem, matrix: LowRank, memory: Any) -> tuple[LowRank, Any]:
@@ -202,6 +203,29 @@ class Ranked(Solver):
 
     def _tolerance(self, problem: Problem) -> float:
         return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
+
+
+@dataclass(frozen=True)
+class Stepped(Ranked):
+    """A method of small, cheap steps along a gradient: many of them, and a rate that None leaves to a line search.
+
+    Raises:
+        ValueError: as `Ranked`, and if the rate is not positive.
+    """
+
+    rate: float | None = None
+    stationary: float = 1e-3
+    patience: int | None = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rate is not None:
+            checked(self.rate, "rate", above=0)
+
+    @property
+    def default_steps(self) -> int:
+        """10,000."""
+        return 10_000
 
 
 def best_step(problem: Problem, matrix: LowRank, move: LowRank, residual: np.ndarray) -> float:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from rankwise.lowrank import LowRank
-from rankwise.plain import checked
 from rankwise.problems import Problem
-from rankwise.solvers.ranked import Ranked, best_step
+from rankwise.solvers.ranked import Stepped, best_step
 
 
 @dataclass(frozen=True)
-class ScaledGD(Ranked):
+class ScaledGD(Stepped):
     """Scaled gradient descent (ScaledGD) on two factors of a known or growing rank.
 
     With residual e, G = sum_i e_i A_i and p = sum_i |A_i|_F^2 / (d1 d2),
@@ -29,24 +28,6 @@ class ScaledGD(Ranked):
 
     Source: Tong, Ma, Chi 2021 (`tong2021accelerating`), algorithm 1.
     """
-
-    rate: float | None = None
-    stationary: float = 1e-3
-    patience: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rate is not None:
-            checked(self.rate, "rate", above=0)
-
-    @property
-    def default_steps(self) -> int:
-        """10,000."""
-        return 10_000
-
-    def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, None]:
-        """Balanced factors."""
-        return matrix.balanced(), None
 
     def iterate(self, problem: Problem, matrix: LowRank, memory: Any) -> tuple[LowRank, None]:
         """One step along the scaled gradients."""
