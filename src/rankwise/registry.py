@@ -1,8 +1,8 @@
-"""Names looked up in a registry, with the nearest one suggested when a name is unknown."""
+"""Names: looked up in a registry, with the nearest one suggested when one is unknown; told apart where they repeat."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -33,3 +33,16 @@ def describe(registry: Mapping[str, Any]) -> list[tuple[str, str]]:
         (name, entry if isinstance(entry, str) else (entry.__doc__ or "").strip().split("\n")[0])
         for name, entry in registry.items()
     ]
+
+
+def distinct(names: Sequence[str], form: str = "{}_{}") -> list[str]:
+    """The names, those that repeat others made distinct by numbers: of a name and a number, in this form."""
+    taken, seen, made = set(names), set[str](), []
+    for name in names:
+        new, count = name, 1
+        while new in seen or (new != name and new in taken):
+            count += 1
+            new = form.format(name, count)
+        seen.add(new)
+        made.append(new)
+    return made

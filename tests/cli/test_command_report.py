@@ -1,6 +1,8 @@
 """`rankwise report` and `rankwise study compare` on a tiny study that is really run."""
 
 import json
+import re
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -70,6 +72,18 @@ def test_several_folders_have_a_page_each_and_one_together(study):
     assert 'href="tiny/report.html"' in page
     assert 'href="other/report.html"' in page
     assert {one.name for one in (study.folder / "print").iterdir()} == {"tiny_rank.png", "other_rank.png"}
+
+
+def test_links_lead_to_folders_of_any_name(study):
+    names = ["a#b 50%25?", "x:y", "Zürich"]
+    for name in names:
+        (study.folder / "tiny").rename(study.folder / name)
+        assert study("report", name, "-o", "page.html", "--export", f"{name}/print", "--quiet") == 0, study.err
+        (link,) = re.findall('<a href="([^"]*)">PNG', (study.folder / "page.html").read_text())
+        parts = urlsplit(link)
+        assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("", "", "", "")
+        assert unquote(parts.path) == f"{name}/print/rank.png"
+        (study.folder / name).rename(study.folder / "tiny")
 
 
 def test_of_several_folders_a_broken_study_is_named(study):

@@ -88,8 +88,19 @@ def test_what_is_wrong_in_the_quick_version_is_told_without_it(study):
 
 def test_more_memory_than_there_is_is_told_before_anything_runs(study, monkeypatch):
     monkeypatch.setattr("rankwise.studies.plan.memory", lambda: 2**10)
-    assert study("study", "run", "trial.toml", "--dry-run") == 0
-    assert study.err.startswith("rankwise: grid descent, count = 40, seed = 0: needs about 0 GiB (problem.truth.shape")
+    deep = 'case.solver.factorization={name = "deep", depth = 2}'
+    assert study("study", "run", "trial.toml", "--dry-run", "--set", deep) == 0
+    told = "rankwise: grid descent, count = 40, seed = 0: needs about 1 MiB ("
+    assert study.err == f"{told}problem.truth.shape, solver.factorization.depth), more than the 1 MiB of this machine\n"
+    assert study("study", "run", "trial.toml", "--dry-run", "--set", "case.solver.name=greedy") == 0
+    assert study.err == f"{told}problem.truth.shape), more than the 1 MiB of this machine\n"
+
+
+def test_a_dry_run_for_a_scheduler_says_whose_time_it_tells(study):
+    assert study("study", "run", "trial.toml", "--dry-run", "--scheduler", "tcp://127.0.0.1:9") == 0
+    assert "\nin one process of this machine: about " in study.out
+    assert study("study", "run", "trial.toml", "--dry-run", "--workers", "2") == 0
+    assert "\nabout " in study.out
 
 
 def test_no_bar_is_shown_where_no_scheduler_is_reached(study, monkeypatch):

@@ -47,7 +47,19 @@ def test_percent_is_100_or_0_only_when_exact(share: float, text: str) -> None:
     assert wording.percent(share).replace("\u00a0", " ") == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0121, "12 ms"), (2.5, "2.5 s"), (150, "2.5 min"), (None, "–")])
+def test_percent_has_the_digits_that_are_asked_for() -> None:
+    shown = [wording.percent(0.9499999, digits).replace("\u00a0", " ") for digits in (0, 3, 5, 7)]
+    assert shown == ["95 %", "95 %", "95.000 %", "94.99999 %"]
+    assert wording.percent(0.05123, 3).replace("\u00a0", " ") == "5.12 %"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0121, "12 ms"), (2.5, "2.5 s"), (119, "119 s"), (150, "2.5 min"), (7199, "120 min"), (7200, "2.0 h"),
+        (4e5, "111 h"), (None, "–"),
+    ],
+)  # fmt: skip
 def test_seconds(value: float | None, text: str) -> None:
     assert wording.seconds(value).replace("\u00a0", " ") == text
 

@@ -80,11 +80,12 @@ def test_what_has_no_instance_is_refused(settings, said):
         (None, False, 2, 1.5, 0.0),
         (None, True, 3, 1 + 1e-6, 0.0),
         (0.1, True, 3, 1.0, 1.0),
-        (0.1, True, 2, 1.5, 0.0),
+        (0.1, True, 2, 1.4, 0.0),
+        (0.1, True, 2, 1.6, 1.0),
     ],
 )
 def test_certified_and_wrong(noise, certified, rank, factor, wrong, monkeypatch):
-    """Without noise a wrong matrix, with noise a wrong rank: made-up answers, `factor` times the truth."""
+    """Without noise a wrong matrix, with noise a wrong rank or one half off: made-up answers, `factor` times the truth."""
     truth = rw.low_rank((12, 10), 2, key=0, kappa=10.0)
     answer = type("Answer", (), {
         "matrix": rw.LowRank(factor * truth.left, truth.right), "rank": rank, "certified": certified, "reason": "",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from rankwise.cli.options import add_printing
 from rankwise.cli.places import refuse_no_file, refuse_no_parent
+from rankwise.registry import distinct
 
 HELP = "Write the page of a study: published numbers beside ours with verdicts, figures, tables, settings."
 # Where pages go unless told otherwise: in the study's folder, and beside the folders of several.
@@ -125,7 +126,6 @@ def _exports(options: argparse.Namespace, record: Any, sheets: Any, prefix: str)
     """By name of each figure that has anything, where it goes and what writes it; findings by their names."""
     if options.export is None:
         return {}
-    from rankwise.data.tables.text import distinct
     from rankwise.theory.drawing import draw, draw_sheet
     from rankwise.theory.finding import panel_of
 

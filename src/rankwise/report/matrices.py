@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rankwise.registry import distinct
+
 from .figures import layout, plain
 from .wording import significant
 
@@ -181,7 +183,8 @@ def _labels(labels: Sequence[Any] | None, shown: Sequence[int] | None, length: i
         chosen = [str(labels[index]) for index in indices]
     else:
         raise ValueError(f"{name} has {len(labels)} entries, the matrix shows {length}")
-    return _distinct([_shortened(label) for label in chosen])
+    # Plotly would draw two categories of one name on top of each other.
+    return distinct([_shortened(label) for label in chosen], "{} ({})")
 
 
 def _shortened(label: str) -> str:
@@ -189,20 +192,6 @@ def _shortened(label: str) -> str:
     if len(text) > LONGEST_LABEL:
         text = f"{text[: LONGEST_LABEL - 12]}…{text[-11:]}"
     return plain(text)
-
-
-def _distinct(labels: list[str]) -> list[str]:
-    """Repeated labels get a number: plotly would draw two categories of one name on top of each other."""
-    taken: set[str] = set()
-    result: list[str] = []
-    for label in labels:
-        name, number = label, 1
-        while name in taken:
-            number += 1
-            name = f"{label} ({number})"
-        taken.add(name)
-        result.append(name)
-    return result
 
 
 def _units_differ(values: Array) -> bool:

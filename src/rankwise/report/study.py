@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from . import claims
 from .blocks import Block, Bullets, Card, Cards, Command, Html, Section, Table, Text
@@ -69,7 +70,7 @@ def _headline(record: Record) -> Section:
         words = f"in {plural(len(record['findings']), 'finding')}"
         cards.append(Card("Checks that hold", f"{count(holding)} of {count(len(checks))}", words))
     machine = record["machine"]
-    cards.append(Card("Computing time", long(machine["seconds"]), ", ".join(machine["devices"])))
+    cards.append(Card("Computing time", seconds(machine["seconds"]), ", ".join(machine["devices"])))
     return Section("", [*blocks, Cards(cards)])
 
 
@@ -77,11 +78,6 @@ def _paragraph(text: str) -> str:
     """A paragraph as markup, in which only what stands between backticks is set apart, as code."""
     marked = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
     return f'<p class="text">{marked}</p>'
-
-
-def long(number: float) -> str:
-    """A duration, in hours where it is long."""
-    return f"{significant(number / 3600, 2)}\u00a0h" if number >= 7200 else seconds(number)
 
 
 def _ends(standing: Record) -> str:
@@ -169,7 +165,7 @@ def _settings(record: Record) -> Section:
 
 def _machine(record: Record) -> Section:
     machine = record["machine"]
-    items = [f"Computing time: {long(machine['seconds'])}, that of a batch shared equally by its cases."]
+    items = [f"Computing time: {seconds(machine['seconds'])}, that of a batch shared equally by its cases."]
     if machine["devices"]:
         items.append(f"Device: {', '.join(machine['devices'])}.")
     for versions in machine["versions"]:
@@ -188,7 +184,7 @@ def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
     """
     titles = [record["title"] for record in records]
     names = [
-        f"{title} ({PurePosixPath(page).parent})" if titles.count(title) > 1 else title
+        f"{title} ({PurePosixPath(unquote(page)).parent})" if titles.count(title) > 1 else title
         for title, page in zip(titles, pages, strict=True)
     ]
     cases, counted = [record["standing"] for record in records], claims.totals(records)
@@ -196,7 +192,7 @@ def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
         Card("Studies", count(len(records)), f"{count(sum(one['done'] for one in cases))} cases on record of "
              f"{count(sum(one['cases'] for one in cases))}"),
         *(Card(name.capitalize(), claims.kept(own), claims.rest(own)) for name, own in counted.items()),
-        Card("Computing time", long(sum(record["machine"]["seconds"] for record in records))),
+        Card("Computing time", seconds(sum(record["machine"]["seconds"] for record in records))),
     ))  # fmt: skip
     sections = [
         Section("", (cards,)),
@@ -215,7 +211,7 @@ def _runs(records: Sequence[Record], names: Sequence[str], pages: Sequence[str])
     rows = []
     for name, record in zip(names, records, strict=True):
         one = record["standing"]
-        done, taken = f"{count(one['done'])} of {count(one['cases'])}", long(record["machine"]["seconds"])
+        done, taken = f"{count(one['done'])} of {count(one['cases'])}", seconds(record["machine"]["seconds"])
         rows.append((name, "quick" if record["quick"] else "full", done, count(one["failed"]), taken))
     return Table("Runs", ("study", "version", "cases", "failed", "time"), rows, None, (0, 1), True, links=pages)
 

@@ -58,7 +58,7 @@ def percent(share: object, digits: int = 0) -> str:
     if number is None:
         return "–"
     points = 100 * number
-    least = max(1, digits - 1 - math.floor(math.log10(abs(points)))) if points else 1
+    least = max(1, digits - 1 - math.floor(math.log10(abs(points)))) if points and digits else 1
     for decimals in range(least, least + 3):
         text = f"{points:.{decimals}f}"
         if (float(text) not in (0.0, 100.0)) or points in (0.0, 100.0):

@@ -19,8 +19,8 @@ from rankwise.data.tables.base import (
     refuse_huge,
     shortened,
 )
-from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, distinct, number_text, to_number
-from rankwise.registry import nearest
+from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, number_text, to_number
+from rankwise.registry import distinct, nearest
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, shortened
 from rankwise.data.tables.guess import first_notes, left_out, looks_like_header, looks_like_labels, numbers_as_labels
 from rankwise.data.tables.sheet import Sheet, quoted, read_sheet, unpack
+from rankwise.registry import distinct
 
 HOLES = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 TEXTS = ("csv", "csv.gz", "tsv", "tsv.gz")
@@ -170,20 +171,6 @@ def to_number(cell: str, decimal: str = ".") -> float | None:
         return None if "_" in cell else float(cell)
     except ValueError:
         return None
-
-
-def distinct(names: list[str]) -> list[str]:
-    """Names made distinct by numbers, as formats with a schema need them."""
-    taken, out = set(names), []
-    seen: set[str] = set()
-    for name in names:
-        new, count = name, 1
-        while new in seen or (new != name and new in taken):
-            count += 1
-            new = f"{name}_{count}"
-        seen.add(new)
-        out.append(new)
-    return out
 
 
 def _decimal_sign(sheet: Sheet) -> str:

@@ -84,9 +84,10 @@ class Solve(Task):
         return 8 * d1 * d2 * (8 * (depth(solver) or 1) + 2 + sensors(problem))
 
     def sized_by(self, settings: Settings) -> tuple[str, ...]:
-        """Besides the shape the depth, where there is one."""
-        layered = depth(build_solver(settings["solver"])) is not None
-        return (*super().sized_by(settings), *["solver.factorization.depth"] * layered)
+        """Besides the shape the depth, where layers are held."""
+        solver = build_solver(settings["solver"])
+        held = solver.layered and depth(solver) is not None
+        return (*super().sized_by(settings), *["solver.factorization.depth"] * held)
 
     def operations(self, settings: Settings) -> float | None:
         """Matrix products of all steps: 2 (N - 1) for the product and its gradient, times about 1.5 for each N.
@@ -129,7 +130,7 @@ class Solve(Task):
 
 
 def depth(solver: Solver) -> int | None:
-    """Of how many layers its matrix is the product; None where there are none."""
+    """Of how many layers its factorization is the product; None where there are none."""
     layers = getattr(getattr(solver, "factorization", None), "depth", None)
     return None if layers is None else int(layers)
 
