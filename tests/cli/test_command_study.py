@@ -86,6 +86,13 @@ def test_what_is_wrong_in_the_quick_version_is_told_without_it(study):
         assert told.endswith(f"did you mean 'tolerance'?{where}")
 
 
+def test_what_is_wrong_in_the_whole_is_not_blamed_on_the_quick_version(study):
+    (study.folder / "trial.toml").write_text(STUDY.replace("max_steps = 20", "max_steps = -20"))
+    told = study.refuses("study", "run", "trial.toml", "--dry-run")
+    assert "max_steps must be" in told
+    assert "quick version" not in told
+
+
 def test_more_memory_than_there_is_is_told_before_anything_runs(study, monkeypatch):
     monkeypatch.setattr("rankwise.studies.plan.memory", lambda: 2**10)
     deep = 'case.solver.factorization={name = "deep", depth = 2}'

@@ -268,3 +268,8 @@ def test_overlay_leaves_both_tables_alone():
     kept = copy.deepcopy((below, above))
     assert overlay(below, above) == {"a": {"b": 2, "c": [1]}, "s": {"name": "y"}}
     assert (below, above) == kept
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbf[case.solver]\nname = 'greedy'\n")
+    assert read_study(tmp_path / "x.toml").name == "x"

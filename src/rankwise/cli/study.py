@@ -85,6 +85,7 @@ def _read(options: argparse.Namespace) -> Any:
     path = find(options.study)
     study = read_study(path, quick=options.quick, data=data, changes=changes)
     if not options.quick:
+        study.cases()  # what is wrong in the whole is not to be blamed on the quick version
         check_quick(path, data)
     return replace(study, options={**study.options, "modules": options.modules})
 
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace) -> int:
     study = _read(options)
     folder = Path(options.out or study.home)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder")
+        raise ValueError(f"{folder} is a file, not a folder: name another one with --out")
     refuse_no_parent(folder)
     if options.resume:
         read_index(folder)

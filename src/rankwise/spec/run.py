@@ -70,7 +70,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         OSError: if the file cannot be read.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        # Some editors begin UTF-8 text with a byte-order mark.
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a TOML file: it is not UTF-8 text") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

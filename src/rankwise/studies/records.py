@@ -140,7 +140,7 @@ class Records:
     def _all(self, wanted: set[str] | None, columns: list[str] | None) -> Iterator[Row]:
         for path, stamp in self._files():
             with _opened(path) as file:
-                if _stamp(os.fstat(file.fileno())) != _stamp(stamp):
+                if os.fstat(file.fileno()).st_size != stamp.st_size:  # with fewer rows it is smaller, and as old
                     raise _Swept
                 # A row group is a case: the curves of all but those wanted are not even unpacked.
                 groups = [i for i, (name, _) in enumerate(_ends(path, file)) if wanted is None or name in wanted]
@@ -150,7 +150,7 @@ class Records:
             yield from read.to_pylist(maps_as_pydicts="strict")
 
     def _superseded(self) -> dict[Path, set[str]]:
-        """The addresses in each file of which another has a better row: one that has not failed, or else a newer one."""
+        """The addresses in each file of which another has a better row: not failed where it has, or else newer."""
         best: dict[str, tuple[bool, int]] = {}
         rows: list[tuple[Path, str, tuple[bool, int]]] = []
         for i, (path, _) in enumerate(self._files()):
@@ -214,18 +214,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise ValueError(fault) from error
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    """What changes when a file does: of what is taken out of it in place, its age does not."""
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-# Address and result of each row of the files read so far.
-_KNOWN: dict[tuple[Path, tuple[int, int, int]], tuple[tuple[str, str], ...]] = {}
+# Address and result of each row of the files read so far, by path, inode, age and size.
+_KNOWN: dict[tuple[Path, int, int, int], tuple[tuple[str, str], ...]] = {}
 
 
 def _ends(path: Path, file: BinaryIO) -> tuple[tuple[str, str], ...]:
     """Address and result of each row of an open file, read once as long as it does not change."""
-    key = path, _stamp(os.fstat(file.fileno()))
+    stamp = os.fstat(file.fileno())
+    key = path, stamp.st_ino, stamp.st_mtime_ns, stamp.st_size
     if key not in _KNOWN:
         there = pq.ParquetFile(file)
         if (there.schema_arrow.metadata or {}).get(b"rankwise") != str(FORMAT).encode():
