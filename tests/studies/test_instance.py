@@ -85,7 +85,7 @@ def test_what_has_no_instance_is_refused(settings, said):
     ],
 )
 def test_certified_and_wrong(noise, certified, rank, factor, wrong, monkeypatch):
-    """Without noise a wrong matrix, with noise a wrong rank or half of it: answers that are `factor` times the truth."""
+    """Without noise a wrong matrix, with noise a wrong rank or half of it: answers `factor` times the truth."""
     truth = rw.low_rank((12, 10), 2, key=0, kappa=10.0)
     answer = type("Answer", (), {
         "matrix": rw.LowRank(factor * truth.left, truth.right), "rank": rank, "certified": certified, "reason": "",
