@@ -354,3 +354,41 @@ def test_many_measurements_that_are_combinations_of_few_are_counted_as_few():
     every = rw.sense(truth, 2001, key=1)
     assert identifiability(every, truth).observations == 2001
     assert identifiability(every, truth).whole
+
+
+@pytest.mark.parametrize(("shape", "kappa", "noise", "key"), [((40, 40), 3, 0.02, 17), ((30, 60), 1, 0.05, 9)])
+def test_a_runaway_fit_is_not_the_measure_of_its_own_error(shape, kappa, noise, key):
+    truth = rw.low_rank(shape, 2, key=key, kappa=kappa)
+    count = int(1.3 * 2 * 78) if shape == (40, 40) else round(1.15 * degrees_of_freedom(2, shape))
+    level = noise * np.sqrt(np.mean(truth.dense() ** 2))
+    found = rw.recover(rw.observe(truth, count, key=key + 100, min_degree=3, noise=level), noise=level)
+    assert error(found, truth) < 1 or not found.certified
+
+
+def test_where_noise_alone_explains_everything_nothing_is_certified():
+    for values in (np.random.default_rng(0).standard_normal((20, 15)), np.zeros((20, 15))):
+        found = rw.recover(rw.Completion.from_dense(values), noise=1.0)
+        assert (found.certified, found.rank, len(found.members)) == (False, 0, 1)
+        assert "noise of this level alone explains the 300 observations" in found.reason
+
+
+def test_noise_of_unknown_level_on_a_symmetric_matrix():
+    truth = rw.low_rank((20, 20), 2, key=0, symmetric=True)
+    seen = rw.observe(truth, 300, key=1, noise=0.02)  # with mirror images whose noise is another
+    for problem in (seen, rw.sense(truth, 90, key=0, noise=0.01, symmetric=True)):
+        found = rw.recover(problem, symmetric=True, noise="estimate")
+        assert found.rank == 2
+        assert error(found, truth) < 0.1
+
+
+def test_certificates_do_not_depend_on_the_unit():
+    _, problem = instance((15, 12), 1, 2, 0)
+    for unit in (1e-155, 1e155):
+        assert rw.recover(problem.replace(values=problem.values * unit)).certified
+
+
+def test_sensors_that_miss_some_dimensions_are_not_whole():
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((2100, 2500))
+    problem = rw.Sensing((rng.standard_normal((2600, 2100)) @ basis).reshape(2600, 50, 50), np.ones(2600))
+    assert not identifiability(problem, rw.low_rank((50, 50), 1, key=0)).whole

@@ -142,7 +142,9 @@ def _independent(problem: Problem, symmetric: bool, degrees: int, every: int) ->
     if isinstance(problem, Completion) or asked * problem.shape[0] * problem.shape[1] > MOST_SKETCHED:
         return known
     found = _rank(*_sketch(problem, asked, symmetric))
-    return known if found == asked else found
+    if found < asked:
+        return found
+    return known if asked >= min(every, known) else min(known, every - 1)
 
 
 def _sketch(problem: Problem, count: int, symmetric: bool) -> tuple[np.ndarray, float]:

@@ -228,6 +228,9 @@ def recover(
         if member.certified:
             reason = f"{member.name} is certified: {member.certificate.sentence}"
             return Recovery(member, tuple(members), reason, time.perf_counter() - begun)
+        if member.certificate.expected_error == math.inf:
+            reason = f"uncertified: {member.certificate.sentence}"
+            return Recovery(member, tuple(members), reason, time.perf_counter() - begun)
     reason = "uncertified: the members were compared by generalized cross-validation"
     if noise == "estimate":
         reason = "uncertified: the noise itself was estimated"
@@ -236,8 +239,8 @@ def recover(
             # First: it is the likeliest to predict well where nothing fits, and time may run out.
             # The polish is one long step, which a budget has no room for.
             half = math.inf if budget is None else begun + budget * (1 - COMPARING / 2)
-            attempt = _estimating(max_rank, symmetric, polish=budget is None)
-            members.insert(0, _run_member(problem, attempt, noise, symmetric, half))
+            estimating = _estimating(max_rank, symmetric, polish=budget is None)
+            members[:0] = [_run_member(problem, attempt, noise, symmetric, half) for attempt in estimating]
         deadline = math.inf if budget is None else begun + budget
         members, reason = _compare(problem, members, symmetric, deadline, key, say)
     return Recovery(_best(problem, members, symmetric), tuple(members), reason, time.perf_counter() - begun)
@@ -248,7 +251,7 @@ def _line_up(
 ) -> Iterator[Attempt]:
     """The members in the order they are tried; a symmetric matrix is first sought as Z Z^T."""
     if noise == "estimate":
-        yield _estimating(max_rank, symmetric)
+        yield from _estimating(max_rank, symmetric)
         return
     bounds: dict[str, Any] = {"noise": noise, "max_rank": max_rank}
     growing: dict[str, Any] = {"inner_steps": GREEDY_STEPS, "polish": noise is not None, **bounds}
@@ -269,10 +272,12 @@ def _line_up(
             yield Attempt(f"log_det, rescaled at random ({number})", LogDet(**bounds), symmetric, scales)
 
 
-def _estimating(max_rank: int | None, symmetric: bool, polish: bool = True) -> Attempt:
-    """The member for noise of unknown level."""
+def _estimating(max_rank: int | None, symmetric: bool, polish: bool = True) -> Iterator[Attempt]:
+    """The members for noise of unknown level."""
     solver = Greedy(noise="estimate", max_rank=max_rank, inner_steps=GREEDY_STEPS, polish=polish)
-    return Attempt("greedy, noise estimated", solver, symmetric)
+    if symmetric:
+        yield Attempt("greedy, semidefinite, noise estimated", solver.replace(factorization=Symmetric()))
+    yield Attempt("greedy, noise estimated", solver, symmetric)
 
 
 def _run_member(problem: Problem, attempt: Attempt, noise: Noise, symmetric: bool, deadline: float) -> Member:
@@ -281,7 +286,8 @@ def _run_member(problem: Problem, attempt: Attempt, noise: Noise, symmetric: boo
     solution = _answer(problem, attempt, deadline)
     matrix = low_rank(solution)
     rmse = float(root_mean_square(problem.residual(matrix)))
-    certificate = certify(problem, matrix, noise if isinstance(noise, float) else None, symmetric)
+    # Noise of unknown level certifies nothing; without any, a mirror image would have to be alike.
+    certificate = certify(problem, matrix, 0.0 if noise == "estimate" else noise, symmetric)
     certified = certificate.holds and noise != "estimate"
     if attempt.scales is not None and not certified:
         solution = replace(solution, state=None)

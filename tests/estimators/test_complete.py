@@ -366,3 +366,35 @@ def test_too_few_cells_to_set_some_aside_twice():
 def test_bounds_beyond_single_precision():
     table = holed(LOW_RANK, 0.3).astype(np.float32)
     assert np.array_equal(rw.complete(table, bounds=(-1e300, 1e300)).matrix, rw.complete(table).matrix)
+
+
+def test_a_column_that_is_constant_where_it_is_seen_proves_nothing_by_that():
+    rng = np.random.default_rng(0)
+    levels = rng.integers(1, 3, 60).astype(float)
+    truth = np.outer(levels, rng.uniform(1, 3, 20))
+    table = np.where(rng.random(truth.shape) < 0.5, np.nan, truth)
+    table[:, -1] = np.nan
+    table[np.flatnonzero(levels == 1)[:4], -1] = truth[np.flatnonzero(levels == 1)[0], -1]
+    done = rw.complete(table)
+    assert np.abs(done.matrix - truth).max() > 1
+    assert not done.certified
+
+
+def test_cells_moved_into_bounds_are_not_certified():
+    truth = rw.low_rank((30, 30), 2, key=1)
+    seen = rw.observe(truth, int(1.35 * 116), key=1, min_degree=3)
+    table = np.full((30, 30), np.nan)
+    table[seen.rows, seen.cols] = seen.values
+    assert rw.complete(table).certified
+    done = rw.complete(table, bounds=(np.nanmin(table), np.nanmax(table)))
+    assert not done.certified
+    assert "moved into them" in " ".join(done.warnings)
+
+
+def test_parts_that_share_nothing_are_told():
+    table = np.full((40, 40), np.nan)
+    truth = rw.low_rank((40, 40), 2, key=0).dense()
+    table[:20, :20], table[20:, 20:] = truth[:20, :20], truth[20:, 20:]
+    done = rw.complete(table)
+    assert "fall into 2 parts" in " ".join(done.warnings)
+    assert not done.certified

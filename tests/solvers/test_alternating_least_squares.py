@@ -83,3 +83,8 @@ def test_refusals():
         ALS(ridge=-1.0)
     with pytest.raises(ValueError, match="by_count needs a Completion"):
         rw.solve(PROBLEMS["sensing"], ALS(by_count=True))
+
+
+def test_patience_of_its_own_or_none():
+    problem = rw.observe(rw.low_rank((20, 15), 2, key=0), 200, key=1)
+    assert rw.solve(problem, rw.AlternatingLeastSquares(rank=2, patience=None)).result.name == "explained"

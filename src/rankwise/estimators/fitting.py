@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 
 from rankwise.estimators import trained
 from rankwise.estimators.holdout import Holdout
@@ -39,6 +40,9 @@ NO_ERROR = (
     "no error estimate: with cells held out, too few are left for the exact fit, whose only proof is that it fits"
 )
 MOVED = "{} cells of the fit lay outside the bounds and were moved into them, which no certificate covers"
+APART = (
+    "the observed cells fall into {} parts that share no row and no column: what is filled in between them is a guess"
+)
 NOT_TRIED = "No low-rank fit was asked for, so nothing can be said about low-rank structure."
 LOW_RANK = "Held-out cells are predicted better than by {}: the table has low-rank structure."
 FULL_RANK = "Held-out cells are predicted better than by {}, but by a fit of full rank: no low-rank structure is shown."
@@ -149,6 +153,8 @@ class Task:
         low_rank, verdict = self._verdict(report, final)
         moved = self._moved(final.values())
         warnings = (*warnings, MOVED.format(moved)) if moved else warnings
+        parts = unconnected(problem) if final.rank else 1
+        warnings = (*warnings, APART.format(parts)) if parts > 1 else warnings
         return Outcome(
             within(final.values(), self.bounds), method, verdict, final.result, final, report, candidates, warnings,
             low_rank, None if moved else final.certificate(problem), tried,
@@ -165,10 +171,11 @@ class Task:
         certificate = final.certificate(problem)
         if certificate is None or not certificate.holds:
             return None
+        moved = self._moved(final.values())
         return Outcome(
             within(final.values(), self.bounds), "greedy", EXACT, final.result, final,
-            members=(*found, *tried), warnings=(NO_ERROR,), low_rank=final.rank < min(problem.shape),
-            certificate=certificate,
+            members=(*found, *tried), warnings=(NO_ERROR, *((MOVED.format(moved),) if moved else ())),
+            low_rank=final.rank < min(problem.shape), certificate=None if moved else certificate,
         )  # fmt: skip
 
     def _taken(self, report: Holdout, trial: Fitted) -> str:
@@ -257,6 +264,13 @@ class Task:
 
     def _training(self, now: int, limit: int) -> None:
         self.step(f"train {self.method}: step {now} of {limit}")
+
+
+def unconnected(problem: Completion) -> int:
+    """Into how many parts without a common row or column the observations fall."""
+    seen = scipy.sparse.coo_array((np.ones(problem.size), (problem.rows, problem.cols + problem.shape[0])))
+    seen.resize((sum(problem.shape), sum(problem.shape)))
+    return int(scipy.sparse.csgraph.connected_components(seen, directed=False)[0])
 
 
 def greedy(problem: Completion, candidate: Candidate, key: int) -> Fitted:

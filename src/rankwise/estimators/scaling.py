@@ -41,22 +41,24 @@ class Scaling:
         """The observations X_ij / scales_j, and the matrix (means_j / scales_j + effects_i + Z_ij) that has them.
 
         In it the means and the effects, which were fitted to the same observations, are what they are of a table: one
-        or two more ranks. Constant columns, which any constant fits, are left out; None if all are constant.
+        or two more ranks. So are the constants of columns that are constant where they are seen, in units of their own;
+        such columns are left out where they are seen whole. None if no column varies.
         """
         varying = self.scales > 0
         if not varying.any():
             return None
-        scales, seen = self.scales[varying], varying[problem.cols]
-        rows, cols = problem.rows[seen], (np.cumsum(varying) - 1)[problem.cols[seen]]
-        values = (problem.values[seen] / scales[cols]).astype(problem.dtype)
-        lefts, rights = [np.asarray(z.left, float)], [np.asarray(z.right, float)[varying]]
+        kept = varying | (np.bincount(problem.cols, minlength=problem.shape[1]) < problem.shape[0])
+        units = np.where(varying, self.scales, np.where(self.means == 0, 1.0, np.abs(self.means)))[kept]
+        seen, varying, means = kept[problem.cols], varying[kept], self.means[kept]
+        rows, cols = problem.rows[seen], (np.cumsum(kept) - 1)[problem.cols[seen]]
+        values = (problem.values[seen] / units[cols]).astype(problem.dtype)
+        lefts, rights = [np.asarray(z.left, float)], [np.asarray(z.right, float)[kept] * varying[:, None]]
         if self.effects.any():
-            lefts, rights = [*lefts, self.effects[:, None]], [*rights, np.ones((len(scales), 1))]
-        if self.means[varying].any():
-            lefts = [*lefts, np.ones((problem.shape[0], 1))]
-            rights = [*rights, (self.means[varying] / scales)[:, None]]
+            lefts, rights = [*lefts, self.effects[:, None]], [*rights, varying[:, None].astype(float)]
+        if means.any():
+            lefts, rights = [*lefts, np.ones((problem.shape[0], 1))], [*rights, (means / units)[:, None]]
         matrix = LowRank(np.hstack(lefts), np.hstack(rights)).astype(problem.dtype)
-        return Completion((problem.shape[0], len(scales)), rows, cols, values), matrix
+        return Completion((problem.shape[0], len(units)), rows, cols, values), matrix
 
     def restore(self, z: np.ndarray | LowRank) -> np.ndarray:
         """X from Z, shape (d1, d2)."""

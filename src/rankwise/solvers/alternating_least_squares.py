@@ -48,7 +48,7 @@ class AlternatingLeastSquares(Ranked):
     ridge: float = 0.0
     by_count: bool = False
     stationary: float = 1e-2
-    patience: int = 10
+    patience: int | None = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +88,7 @@ class AlternatingLeastSquares(Ranked):
         for side, factor in enumerate((matrix.left, matrix.right) if memory.weight else ()):
             squares += float((self._counts(problem, side)[:, None] * factor**2).sum())
         objective = float(residual @ residual) / 2 + memory.weight / 2 * squares
-        return (*memory.recent, objective)[-self.patience - 1 :]
+        return (*memory.recent, objective)[-self._patience() - 1 :]
 
     def _counts(self, problem: Problem, side: int) -> np.ndarray:
         """n_i for the rows of a factor."""
@@ -101,7 +101,7 @@ class AlternatingLeastSquares(Ranked):
         if not self.ridge or state.memory is None:
             return super()._exhausted(state)
         recent = state.memory.recent
-        return len(recent) > self.patience and not recent[-1] < (1 - self.stationary) * recent[0]
+        return len(recent) > self._patience() and not recent[-1] < (1 - self.stationary) * recent[0]
 
     def _tolerance(self, problem: Problem) -> float:
         """With a ridge no residual is small enough to stop at: an exact fit is not the minimizer."""

@@ -23,7 +23,7 @@ STEADY = 0.1
 # How a rank lower by one is fitted to noisy observations: until steps gain less than this share, at most so many.
 LOWER_STATIONARY, LOWER_STEPS = 1e-3, 60
 # With noise: how often it is drawn again to see how far it moves the answer, and how far, relatively, it may.
-DRAWS, STEADY_FIT = 2, 0.5
+DRAWS, STEADY_FIT = 4, 0.5
 # A matrix counts as symmetric up to this relative asymmetry.
 ASYMMETRY = 1e-6
 
@@ -36,8 +36,9 @@ class Certificate:
     held: how firmly the observations hold the matrix among those of its rank; None if it does not fit them.
     lower: whether a matrix of rank one less fits them as well, so that the rank may be too high.
     expected_error: with noise, how far fits to what this matrix would have been measured as, with noise drawn anew, lie
-    from it: the root mean square of 2 relative errors, about what the answer's own error is. None without noise, or
-    where something else is amiss.
+    from it: the root mean square of 4 distances, relative to |W|_F or the problem's norm estimate, whichever is less.
+    It is about what the answer's own error is, but for singular values that noise hides: the rank is the least that
+    noise does not reject. Infinite at rank 0; None without noise, or where something else is amiss.
     """
 
     rank: int
@@ -74,8 +75,10 @@ class Certificate:
         """The same in words."""
         if self.held is None:
             return f"the observations are not explained at rank {self.rank} (root mean square residual {self.rmse:.2g})"
-        if self.rank == 0:
+        if self.rank == 0 and self.expected_error is None:
             return f"the zero matrix has all {self.held.observations} observations"
+        if self.rank == 0:
+            return f"noise of this level alone explains the {self.held.observations} observations"
         words = f"rank {self.rank} fits {self.held.observations} observations with {self.held.degrees} parameters"
         if not self.held.overdetermined:
             return f"{words}, enough to fit anything"
@@ -136,7 +139,7 @@ def _firm(stiffness: float, residual: float, matrix: LowRank) -> bool:
     if e |W|_F / s_r is well below the stiffness.
     """
     s = matrix.singular_values()
-    turned = float(np.linalg.norm(s) / s[-1]) if matrix.rank else 0.0
+    turned = float(np.linalg.norm(s / s[0]) / (s[-1] / s[0])) if matrix.rank else 0.0
     return residual <= FIRM * math.sqrt(stiffness) and residual * turned <= STEADY * stiffness
 
 
@@ -171,14 +174,26 @@ def _fitted_lower(problem: Problem, matrix: LowRank, noise: float, symmetric: bo
 
 
 def _expected_error(problem: Problem, matrix: LowRank, noise: float, symmetric: bool) -> float:
-    """How far, relatively, noise drawn anew moves the matrix: a parametric bootstrap."""
-    rng, exact, squares = np.random.default_rng(0), np.asarray(problem.measure(matrix), float), []
+    """How far, relatively, noise drawn anew moves the matrix: a parametric bootstrap.
+
+    A matrix that has run away is not to be the measure of its own error: hence the norm that the observations tell.
+    """
+    if matrix.rank == 0:
+        return math.inf
+    rng, exact, moves = np.random.default_rng(0), np.asarray(problem.measure(matrix), float), []
+    size = min(_norm(matrix), float(problem.norm_estimate()))
     for _ in range(DRAWS):
         values = exact + noise * rng.standard_normal(problem.size)
         moved = _fitted(problem.replace(values=values.astype(problem.dtype)), matrix, symmetric)
         gap = LowRank(np.hstack([matrix.left, -moved.left]), np.hstack([matrix.right, moved.right]))
-        squares.append((np.linalg.norm(gap.singular_values()) / np.linalg.norm(matrix.singular_values())) ** 2)
-    return math.sqrt(np.mean(squares))
+        moves.append(_norm(gap) / size)
+    return root_mean_square(moves)
+
+
+def _norm(matrix: LowRank) -> float:
+    """|W|_F, safe from overflow; as exact for differences of near matrices as their factors are."""
+    s = matrix.singular_values()
+    return float(s[0] * np.linalg.norm(s / s[0])) if s[0] > 0 else 0.0
 
 
 def _fitted(problem: Problem, start: LowRank, symmetric: bool, ridge: float = 0.0) -> LowRank:
