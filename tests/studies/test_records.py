@@ -9,40 +9,21 @@ from pathlib import Path
 
 import polars
 import pytest
+from fragile import Fragile
 
 from rankwise.studies import build_study, records, run_study
 from rankwise.studies.cases import Case
 from rankwise.studies.records import SCHEMA, Records, failure, row
 from rankwise.studies.running import here
-from rankwise.studies.tasks import TASKS, Outcome, Task
+from rankwise.studies.tasks import TASKS, Outcome
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "studies.md"
 
 
-class Halved(Task):
-    """Half of a number; odd ones fail while `fails` says so."""
-
-    keys = ("number",)
-    fails = "odd"
-
-    def seeded(self, settings, seed):
-        return {**settings, "number": seed}
-
-    def check(self, settings, folder):
-        pass
-
-    def alike(self, settings):
-        return "all"
-
-    def run(self, many, folder, progress=None):
-        if self.fails and any(settings["number"] % 2 for settings in many):
-            raise ZeroDivisionError(self.fails)
-        return [Outcome("done", "fine", 0.0, numbers={"half": settings["number"] / 2}) for settings in many]
-
-
 @pytest.fixture
 def task(monkeypatch):
-    monkeypatch.setitem(TASKS, "halved", made := Halved())
+    monkeypatch.setitem(TASKS, "halved", made := Fragile())
+    made.fails = "odd"
     return made
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars
 import pyarrow.parquet as pq
 import pytest
+from fragile import Fragile
 
 from rankwise.studies import build_study, read_study, run_study
 from rankwise.studies.folder import Folder
@@ -20,7 +21,7 @@ from rankwise.studies.plan import batches
 from rankwise.studies.records import CIRCUMSTANCES, SCHEMA, Records
 from rankwise.studies.running import run_batch, stored_standing
 from rankwise.studies.summary import command
-from rankwise.studies.tasks import TASKS, Task
+from rankwise.studies.tasks import TASKS
 from rankwise.studies.tasks.base import Outcome
 
 STUDY = {
@@ -41,26 +42,6 @@ STUDY = {
     },
     "grid": {"descent": {}, "greedy": {"axes": ["count"], "case": {"solver": {"name": "greedy"}}}},
 }
-
-
-class Fragile(Task):
-    """Fails for odd numbers."""
-
-    keys = ("number",)
-
-    def seeded(self, settings, seed):
-        return {**settings, "number": seed}
-
-    def check(self, settings, folder):
-        pass
-
-    def alike(self, settings):
-        return "all"
-
-    def run(self, many, folder, progress=None):
-        if any(settings["number"] % 2 for settings in many):
-            raise ZeroDivisionError("odd\nnumber")
-        return [Outcome("done", "fine", 0.0, numbers={"half": settings["number"] / 2}) for settings in many]
 
 
 def same(one, other):

@@ -12,7 +12,7 @@ import scipy
 from rankwise.estimators import trained
 from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, Scaling
-from rankwise.estimators.selection import Candidate, certified, choose, exact_fits, fit, unseen
+from rankwise.estimators.selection import Candidate, certified, choose, exact_fits, fit
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
 from rankwise.portfolio import Certificate
@@ -252,7 +252,8 @@ class Task:
             # Nothing is left to train on: means and effects explain every cell.
             return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, None
         self.step(f"train {self.method}")
-        standardized = unseen(kept, candidates[0].scaling, self.holdout, self.key).standardize(kept)
+        inner = kept.split(self.holdout, as_generator(self.key))[0]  # the scaling sees nothing held out for the choice
+        standardized = scaling(inner).standardize(kept)
         steps, times, errors = trained.best_stop(standardized, self.method, self.key, self.holdout, self._training)
 
         def train(whole: Completion) -> Fitted:

@@ -77,13 +77,14 @@ def choose(
     budget: seconds; half is for exact fits, and no step of a candidate begins later (see `solve_until`).
     """
     deadline = math.inf if budget is None else time.perf_counter() + budget
-    exact: list[Candidate] = []
+    # Scalings are fitted to what a solver with this key and share will not hold out for its choices.
+    kept, exact = problem.split(share, as_generator(key))[0], list[Candidate]()
     tried: dict[tuple[str, float], Candidate] = {}
 
     def attempt(scaling: str, ridge_share: float) -> Candidate:
         if (scaling, ridge_share) not in tried:
             step(f"{scaling}, ridge {ridge_share:g}")
-            tried[scaling, ridge_share] = _try(problem, scaling, ridge_share, key, share, max_rank, deadline)
+            tried[scaling, ridge_share] = _try(problem, kept, scaling, ridge_share, key, share, max_rank, deadline)
         return tried[scaling, ridge_share]
 
     plain = [attempt(scaling, 0.0) for scaling in ("scaled", "centred")]
@@ -126,15 +127,6 @@ def certified(scaling: Scaling, problem: Completion, matrix: LowRank) -> Certifi
     return None if whole is None else certify(*whole)
 
 
-def unseen(problem: Completion, scaling: str, share: float, key: int) -> Scaling:
-    """A scaling that has not seen the observations that a solver with this key will hold out for its choices.
-
-    Raises:
-        ValueError: if so many cannot be held out.
-    """
-    return SCALINGS[scaling](problem.split(share, as_generator(key))[0])
-
-
 def may_be_exact(problem: Completion) -> bool:
     """Whether too few observations may hide an exact fit; rounded numbers (ratings) have none."""
     distinct = len(np.unique(problem.values))
@@ -169,6 +161,7 @@ def exact_fits(
 
 def _try(
     problem: Completion,
+    kept: Completion,
     scaling: str,
     ridge_share: float,
     key: int,
@@ -177,7 +170,7 @@ def _try(
     deadline: float,
 ) -> Candidate:
     begun = time.perf_counter()
-    standardized = unseen(problem, scaling, share, key).standardize(problem)
+    standardized = SCALINGS[scaling](kept).standardize(problem)
     ridge = ridge_share * _top(standardized)
     solver = Greedy(ridge=ridge, max_rank=max_rank, holdout=share, refit=False)
     solution = solve_until(standardized, solver, deadline, key)

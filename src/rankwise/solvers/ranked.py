@@ -14,6 +14,7 @@ from rankwise.plain import Plain, checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
+from rankwise.solvers.factor_gradient import factor_norm
 from rankwise.solvers.growth import append_pair, leading_pair, leading_triples
 from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
 from rankwise.spectrum import root_mean_square
@@ -180,7 +181,7 @@ class Ranked(Solver):
             return RESULTS.underdetermined if self._too_few(problem, rank) else RESULTS.explained
         if rmse <= self._noise_bound(problem, state, rank):
             return RESULTS.noise_level
-        if _norm(state.matrix) > self.norm_limit * float(state.problem.norm_estimate()):
+        if factor_norm(state.matrix.left, state.matrix.right) > self.norm_limit * float(state.problem.norm_estimate()):
             return RESULTS.diverging_norm
         if not self._exhausted(state):
             return RESULTS.running
@@ -256,8 +257,3 @@ def _in_units(problem: Problem) -> tuple[Problem, float]:
 
 def _rmse(problem: Problem, matrix: LowRank) -> float:
     return float(root_mean_square(problem.residual(matrix)))
-
-
-def _norm(matrix: LowRank) -> float:
-    """|left right^T|_F without forming the matrix."""
-    return float(np.sqrt(max(((matrix.left.T @ matrix.left) * (matrix.right.T @ matrix.right)).sum(), 0.0)))
