@@ -11,6 +11,7 @@ from rankwise import RESULTS
 from rankwise.identifiability import completable, identifiability
 from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.portfolio import certify, solve_until
+from rankwise.solvers.data_term import refuse_contradictions
 from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.symmetric_part import folded, mirrored, symmetrized
 
@@ -324,6 +325,17 @@ def test_exact_measurements_do_not_contradict_one_another_in_their_precision(dty
         off = problem.values + np.eye(1, count, dtype=dtype)[0] * np.linalg.norm(problem.values) / 100
         with pytest.raises(ValueError, match="contradict"):
             rw.recover(problem.replace(values=off))
+
+
+def test_contradictions_among_many_measurements_are_refused_too(monkeypatch):
+    truth = rw.low_rank((12, 12), 2, key=0)
+    problem = rw.sense(truth, 2_100, key=1)
+    monkeypatch.setattr("rankwise.portfolio.solve", lambda *_, **__: pytest.fail("a member has run"))
+    noisy = problem.values + 1e-6 * np.random.default_rng(0).standard_normal(problem.size)
+    for units in (1.0, 1e-170, 1e170):
+        with pytest.raises(ValueError, match="contradict"):
+            rw.recover(problem.replace(values=units * noisy))
+        refuse_contradictions(problem.replace(values=units * problem.values))
 
 
 def test_a_matrix_that_noise_moves_far_is_no_certificate():

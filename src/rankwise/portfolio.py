@@ -209,8 +209,8 @@ def recover(
 
     Raises:
         ValueError: if there are fewer observations than the d1 + d2 - 1 parameters of rank 1 (d if symmetric), they
-            contradict one another (up to 2,000 measurements are compared; of symmetric entries, all), the misfit is not
-            squared, the problem is one of phase retrieval, or a setting is out of range.
+            contradict one another (as far as `refuse_contradictions` looks; of symmetric entries, all), the misfit is
+            not squared, the problem is one of phase retrieval, or a setting is out of range.
     """
     begun, say = time.perf_counter(), progress or (lambda words: None)
     noise = _check(problem, noise, budget, max_rank, tries, symmetric)

@@ -159,10 +159,12 @@ def test_the_best_multiple():
     assert best_multiple(3.0, 0.0, 2.0) == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("form", [{}, {"weight": 0.1}])
 @pytest.mark.parametrize("size", [1e-200, 1e-20, 1e20, 1e200])
-def test_scale_of_the_values_does_not_matter(size):
-    solution = rw.solve(PARTIAL.replace(values=PARTIAL.values * size), NuclearNorm())
-    reference = rw.solve(PARTIAL, NuclearNorm())
+def test_scale_of_the_values_does_not_matter(size, form):
+    units = {name: size * number for name, number in form.items()}
+    solution = rw.solve(PARTIAL.replace(values=PARTIAL.values * size), NuclearNorm(**units))
+    reference = rw.solve(PARTIAL, NuclearNorm(**form))
     assert solution.steps == reference.steps
     np.testing.assert_allclose(np.asarray(solution.matrix) / size, np.asarray(reference.matrix), rtol=1e-6, atol=1e-9)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 
 from rankwise.identifiability import MOST_COMPARED, gram_matrix
 from rankwise.plain import Plain
 from rankwise.problems import Completion, Problem
 from rankwise.solvers.noise_level import exact_tolerance
+from rankwise.spectrum import root_mean_square
 
 # What the observations may contradict one another by, in units of the residual up to which a fit counts as exact:
 # 7e-10 of their size in float64, 3e-4 in float32.
 CONTRADICTION = 10.0
+# LSQR stops at a least squares solution if |A^T r| <= LEAST_SQUARES |A| |r|, and says so by this code.
+LEAST_SQUARES, LSQR_STEPS, AT_LEAST_SQUARES = 1e-10, 300, 2
 # Newton steps for the multiplier of a ball; convergence is quadratic.
 SECULAR_STEPS = 60
 
@@ -134,13 +139,31 @@ class DataTerm(Plain):
 
 
 def refuse_contradictions(problem: Problem) -> None:
-    """Raise a ValueError if no matrix at all has the measurements given, looking at up to 2,000 of them."""
-    if problem.size <= MOST_COMPARED:
-        missed = _decomposed(problem)[2]
-        if missed > _slack(problem):
-            raise ValueError(
-                "the observations contradict one another: no matrix has them all; say how large the noise is"
-            )
+    """Raise a ValueError if no matrix at all has the measurements given.
+
+    Up to 2,000 measurements are decomposed. More are fitted by least squares over all matrices, for at most 300 steps
+    of LSQR: where these do not settle, and in single precision, nothing is said.
+    """
+    # In units of their size: squares of the values neither overflow nor vanish.
+    values = np.asarray(problem.values, float) / (root_mean_square(problem.values) or 1.0)
+    scaled = problem.replace(values=values)
+    missed = _decomposed(scaled)[2] if problem.size <= MOST_COMPARED else _misfit(scaled, problem.dtype)
+    if missed > _slack(scaled, problem.dtype):
+        raise ValueError("the observations contradict one another: no matrix has them all; say how large the noise is")
+
+
+def _misfit(problem: Problem, precision: Any) -> float:
+    """min over all W of |measure(W) - values|, 0 where LSQR does not show it to be more."""
+    if precision != np.float64:
+        return 0.0
+    system = scipy.sparse.linalg.LinearOperator(
+        (problem.size, math.prod(problem.shape)), dtype=float,
+        matvec=lambda x: np.asarray(problem.measure(x.reshape(problem.shape))),
+        rmatvec=lambda y: np.asarray(problem.adjoint(y)).ravel(),
+    )  # fmt: skip
+    tolerance = exact_tolerance(precision)
+    found = scipy.sparse.linalg.lsqr(system, problem.values, atol=LEAST_SQUARES, btol=tolerance, iter_lim=LSQR_STEPS)
+    return float(found[3]) if found[1] == AT_LEAST_SQUARES else 0.0
 
 
 def _decomposed(problem: Problem) -> tuple[np.ndarray, np.ndarray, float]:

@@ -228,7 +228,8 @@ class NuclearNorm(Solver):
         certificate = self._certificate(state)
         estimate = float(state.point.splitting.data.problem.norm_estimate())
         verdict = RESULTS.running
-        if not math.isfinite(certificate.primal):
+        # Not the primal value, which may be too large for a number in the units of the problem alone.
+        if not np.isfinite(state.point.low_rank.left).all():
             verdict = RESULTS.non_finite
         elif max(certificate.gap, certificate.infeasibility) <= self.gap:
             verdict = RESULTS.optimal
