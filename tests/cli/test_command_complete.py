@@ -56,7 +56,9 @@ def test_json_is_one_object_with_what_is_printed(shell, table):
     assert made["seconds"] >= 0
     assert made["command"] == "rankwise complete t.csv -o out.csv --report page.html --json"
     first = made["members"][0]
-    assert set(first) == {"name", "rank", "validation_rmse", "result", "seconds", "certified"}
+    assert set(first) == {
+        *["name", "rank", "train_rmse", "validation_rmse", "result", "seconds", "certified", "certificate"]
+    }
     assert first["rank"] == made["rank"]
     assert first["validation_rmse"] < 1e-3
 

@@ -11,6 +11,7 @@ from rankwise.estimators import record
 from rankwise.estimators.fitting import FULL_RANK, Task
 from rankwise.estimators.holdout import Holdout
 from rankwise.estimators.scaling import SCALINGS, remove_effects
+from rankwise.estimators.selection import exact_fits, fit
 from rankwise.results import RESULTS
 
 RNG = np.random.default_rng
@@ -306,6 +307,17 @@ def test_a_certified_fit_is_told_with_what_ran():
     assert ", certified," in repr(done)
 
 
+def test_a_certified_fit_is_not_sought_again(monkeypatch):
+    truth = rw.low_rank((30, 20), 2, key=0)
+    part, problem = (rw.observe(truth, count, key=1, min_degree=3) for count in (160, 170))
+    found = exact_fits(part, 0, None, None, lambda words: None)[0]
+    assert found.certificate.holds
+    monkeypatch.setattr("rankwise.estimators.selection.recover", lambda *_, **__: pytest.fail("sought again"))
+    for given in (part, problem):
+        scaling, solution = fit(given, found, 0)
+        np.testing.assert_allclose(scaling.restore(solution.matrix), truth.dense(), atol=1e-8)
+
+
 def test_a_noisy_table_is_uncertified():
     rng = np.random.default_rng(0)
     table = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 12)) + 0.1 * rng.normal(size=(30, 12))
@@ -350,7 +362,7 @@ def test_a_low_rank_table_around_means_is_certified_with_them():
 def test_choices_are_made_on_cells_that_the_scaling_has_not_seen():
     # The mean of a column of three, two of them kept, would tell the third.
     X = np.random.default_rng(0).standard_normal((3, 30))
-    assert min(one.error for one in rw.complete(X, denoise=True).members if one.exact_by is None) > 0.1
+    assert min(one.holdout_rmse for one in rw.complete(X, denoise=True).members if one.exact_by is None) > 0.1
 
 
 def test_too_few_cells_to_set_some_aside_twice():

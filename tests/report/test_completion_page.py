@@ -205,7 +205,7 @@ def test_tables_mark_what_was_chosen(record: dict[str, Any]) -> None:
     assert [words(row).split() for row in marked] == [
         ["this", "completion", "0.500", "±", "0.020", "25", "%"],
         ["1", "0.100", "0.200", "20", "ms"],
-        ["columns", "centred", "1", "0.400", "–"],
+        ["columns", "centred", "1", "–", "0.400", "–"],
     ]
 
 

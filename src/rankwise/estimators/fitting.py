@@ -91,9 +91,9 @@ class Outcome:
 
     values: the completed matrix. method: what was used in the end. low_rank: whether the low-rank part
     predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
-    too little to hold out. members: what was tried, best first. steps_tried: (steps, held-out errors) of
-    trained methods. certificate: whether the low-rank part, with the means and effects that belong to it, fits all
-    observations exactly and these hold it; None where there is no low-rank part of known factors.
+    too little to hold out. members: what was tried, best first. certificate: whether the low-rank
+    part, with the means and effects that belong to it, fits all observations exactly and these hold it; None where
+    there is no low-rank part of known factors.
     """
 
     values: np.ndarray
@@ -106,7 +106,6 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     low_rank: bool = False
     certificate: Certificate | None = None
-    steps_tried: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,12 @@ class Task:
             return self._without_estimate(problem, str(error))
         warnings = self._fewer_than_asked(problem, held)
         means, effects = baseline(kept, "means"), baseline(kept, "effects")
-        trial, refit, candidates, tried = self._fit(kept)
+        trial, refit, candidates = self._fit(kept)
         if self.method == "auto" and not any(one.certified for one in candidates):
             exact = self._exact(problem, candidates)
             if exact is not None:
                 return exact
-        if self.method in trained.TRAINED and tried is None:
+        if self.method in trained.TRAINED and trial.model is None:
             warnings = (*warnings, NOTHING_LEFT)
         predicted, by_means, by_effects = (within(one.predict(held), self.bounds) for one in (trial, means, effects))
         report = Holdout.of(held, predicted, by_means, by_effects, means.scaling)
@@ -157,7 +156,7 @@ class Task:
         warnings = (*warnings, APART.format(parts)) if parts > 1 else warnings
         return Outcome(
             within(final.values(), self.bounds), method, verdict, final.result, final, report, candidates, warnings,
-            low_rank, None if moved else final.certificate(problem), tried,
+            low_rank, None if moved else final.certificate(problem),
         )  # fmt: skip
 
     def _exact(self, problem: Completion, tried: tuple[Candidate, ...]) -> Outcome | None:
@@ -167,10 +166,7 @@ class Task:
         found = exact_fits(problem, self.key, self.max_rank, self.budget and self.budget / 4, self.step)
         if not found or not found[0].certified:
             return None
-        final = greedy(problem, found[0], self.key)
-        certificate = final.certificate(problem)
-        if certificate is None or not certificate.holds:
-            return None
+        final, certificate = greedy(problem, found[0], self.key), found[0].certificate
         moved = self._moved(final.values())
         return Outcome(
             within(final.values(), self.bounds), "greedy", EXACT, final.result, final,
@@ -235,33 +231,29 @@ class Task:
             within(final.values(), self.bounds), method, UNKNOWN, final.result, final, warnings=tuple(warnings)
         )
 
-    def _fit(
-        self, kept: Completion
-    ) -> tuple[Fitted, Callable[[Completion], Fitted], tuple[Candidate, ...], tuple[np.ndarray, np.ndarray] | None]:
+    def _fit(self, kept: Completion) -> tuple[Fitted, Callable[[Completion], Fitted], tuple[Candidate, ...]]:
         """The method fitted to the kept observations, how to fit it to others alike, and what was tried."""
         if self.method in BASELINES:
-            return baseline(kept, self.method), lambda whole: baseline(whole, self.method), (), None
+            return baseline(kept, self.method), lambda whole: baseline(whole, self.method), ()
         candidates = tuple(choose(kept, self.key, self.holdout, self.max_rank, self.step, self.budget))
         if self.method in ("auto", "greedy"):
-            return (
-                greedy(kept, candidates[0], self.key), lambda whole: greedy(whole, candidates[0], self.key),
-                candidates, None,
-            )  # fmt: skip
+            best = candidates[0]
+            return greedy(kept, best, self.key), lambda whole: greedy(whole, best, self.key), candidates
         scaling = SCALINGS[candidates[0].scaling]
         if not scaling(kept).standardize(kept).values.any():
             # Nothing is left to train on: means and effects explain every cell.
-            return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, None
+            return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates
         self.step(f"train {self.method}")
         inner = kept.split(self.holdout, as_generator(self.key))[0]  # the scaling sees nothing held out for the choice
         standardized = scaling(inner).standardize(kept)
-        steps, times, errors = trained.best_stop(standardized, self.method, self.key, self.holdout, self._training)
+        steps = trained.best_stop(standardized, self.method, self.key, self.holdout, self._training)
 
         def train(whole: Completion) -> Fitted:
             made = scaling(whole)
             model = trained.train(made.standardize(whole), self.method, self.key, steps, self._training)
             return Fitted(made, model, chosen_by_holdout(model.result, RESULTS.holdout_step))
 
-        return train(kept), train, candidates, (times, errors)
+        return train(kept), train, candidates
 
     def _training(self, now: int, limit: int) -> None:
         self.step(f"train {self.method}: step {now} of {limit}")

@@ -79,15 +79,21 @@ def _certificate(done: Completed) -> str | None:
 
 
 def _member(one: Candidate) -> dict[str, Any]:
-    """What was tried, as numbers and words; the error is in column standard deviations."""
+    """What was tried, as numbers and words; errors are in column standard deviations."""
     return {
-        "name": one.sentence,
+        "name": one.name,
         "rank": one.rank,
-        "validation_rmse": one.error if math.isfinite(one.error) else None,
+        "train_rmse": _finite(one.train_rmse),
+        "validation_rmse": _finite(one.holdout_rmse),
         "result": one.result.name,
         "seconds": one.seconds,
         "certified": one.certified,
+        "certificate": one.certificate and one.certificate.sentence,
     }
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number
 
 
 def readable(name: str) -> str:
@@ -124,7 +130,7 @@ def full(done: Completed, output: str, command: str) -> dict[str, Any]:
         "candidates": [
             _member(one)
             | {
-                "name": one.sentence + (", certified" if one.certified else ""),
+                "name": one.name + (", certified" if one.certified else ""),
                 "chosen": i == 0 and done.method == "greedy",
             }
             for i, one in enumerate(done.members)

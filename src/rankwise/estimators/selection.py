@@ -33,24 +33,33 @@ EXACT_RANKS, SCARCE, EXACT_TRIES = 10, 20, 2
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One choice of scaling and ridge, with the held-out error of its best rank.
+    """One choice of scaling and ridge, at its best rank, or one member of the portfolio that sought an exact fit.
 
-    Errors are in column standard deviations; exact_by: the member of the portfolio that found an exact fit on all
-    observations (error is then the residual's), certified: whether it is certified. seconds: what it took.
+    Errors are in column standard deviations. train_rmse: of the fit. holdout_rmse: on the observations set aside for
+    the choice; None where a fit of all observations was sought. path: the fits at every rank tried, of which this is
+    the best. exact_by: the member of the portfolio. certificate: of what that found; None where nothing varies, and
+    without such a member. fitted: what it found, if certified. seconds: what it took.
     """
 
     scaling: str
     ridge_share: float
     rank: int
-    error: float
-    path: tuple[RankFit, ...]
+    train_rmse: float
+    holdout_rmse: float | None
     result: RESULTS
     seconds: float
-    certified: bool = False
+    path: tuple[RankFit, ...] = ()
     exact_by: str | None = None
+    certificate: Certificate | None = None
+    fitted: tuple[Scaling, Solution] | None = None
 
     @property
-    def sentence(self) -> str:
+    def certified(self) -> bool:
+        """Whether it is an exact fit with a certificate."""
+        return self.fitted is not None
+
+    @property
+    def name(self) -> str:
         """What was tried, in words."""
         if self.exact_by is not None:
             return f"{self.scaling}, exact fit by {self.exact_by}"
@@ -89,9 +98,9 @@ def choose(
 
     plain = [attempt(scaling, 0.0) for scaling in ("scaled", "centred")]
     for one in plain:
-        if one.error <= EXACT:
+        if _held_out(one) <= EXACT:
             return [one]
-    if min(one.error for one in plain) > LITTLE and may_be_exact(problem):
+    if min(map(_held_out, plain)) > LITTLE and may_be_exact(problem):
         exact = exact_fits(problem, key, max_rank, budget and budget / 4, step)
         if exact and exact[0].certified:
             return [exact[0], *plain, *exact[1:]]
@@ -102,18 +111,23 @@ def choose(
     for scaling in SCALINGS:
         if in_time():
             attempt(scaling, MIDDLE_SHARE)
-    best = min(tried.values(), key=lambda one: one.error)
+    best = min(tried.values(), key=_held_out)
     for ridge_share in RIDGE_SHARES:
         if in_time():
             attempt(best.scaling, ridge_share)
-    return [*sorted(tried.values(), key=lambda one: one.error), *exact]
+    return [*sorted(tried.values(), key=_held_out), *exact]
 
 
 def fit(problem: Completion, candidate: Candidate, key: int) -> tuple[Scaling, Solution]:
     """The candidate's scaling and greedy solution on all observations of a problem, at the candidate's rank."""
+    if candidate.fitted is not None:
+        # Found on a part of the observations, it may well fit them all.
+        proof = certified(candidate.fitted[0], problem, low_rank(candidate.fitted[1]))
+        if proof is not None and proof.holds:
+            return candidate.fitted
     scaling = SCALINGS[candidate.scaling](problem)
     standardized = scaling.standardize(problem)
-    if candidate.exact_by is not None:
+    if candidate.fitted is not None:
         found = recover(standardized, max_rank=candidate.rank, key=key, compare=False)
         if found.certified:
             return scaling, found.solution
@@ -150,10 +164,10 @@ def exact_fits(
         tries = EXACT_TRIES if budget is None else None
         recovery = recover(standardized, budget=budget, max_rank=limit, tries=tries, key=key, compare=False)
         for one in recovery.members:
-            proof = certified(made, problem, low_rank(one.solution)) if one.certified else None
-            sure = proof is not None and proof.holds
-            error = one.train_rmse if sure else math.inf
-            found.append(Candidate(scaling, 0.0, one.rank, error, (), one.result, one.seconds, sure, one.name))
+            proof = certified(made, problem, low_rank(one.solution))
+            fitted = (made, one.solution) if proof is not None and proof.holds else None
+            reached = scaling, 0.0, one.rank, one.train_rmse, None, one.result, one.seconds
+            found.append(Candidate(*reached, exact_by=one.name, certificate=proof, fitted=fitted))
         if any(one.certified for one in found):
             break
     return sorted(found, key=lambda one: not one.certified)
@@ -177,7 +191,13 @@ def _try(
     path = solution.state[0].path
     best = min(path, key=lambda one: one.holdout_rmse)
     seconds = time.perf_counter() - begun
-    return Candidate(scaling, ridge_share, best.rank, best.holdout_rmse, path, solution.result, seconds)
+    return Candidate(
+        scaling, ridge_share, best.rank, best.train_rmse, best.holdout_rmse, solution.result, seconds, path
+    )
+
+
+def _held_out(candidate: Candidate) -> float:
+    return math.inf if candidate.holdout_rmse is None else candidate.holdout_rmse
 
 
 def _top(problem: Completion) -> float:

@@ -28,15 +28,15 @@ TRAINED: dict[str, GradientDescent] = {
 
 def best_stop(
     problem: Completion, method: str, key: int, share: float, progress: Callable[[int, int], None] | None
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """The step of least held-out error on a part of the observations set aside; with all steps and errors."""
+) -> int:
+    """The step of least held-out error on a part of the observations set aside."""
     kept, held = problem.split(share, key)
     solution = solve(
         kept.mean(), TRAINED[method], key=key, max_steps=MAX_STEPS, checkpoints=CHECKPOINTS,
         track=["heldout_loss"], heldout=held, progress=progress,
     )  # fmt: skip
-    errors = np.sqrt(np.where(np.isfinite(solution.history["heldout_loss"]), solution.history["heldout_loss"], np.inf))
-    return int(solution.history.steps[np.argmin(errors)]), solution.history.steps, errors
+    losses = solution.history["heldout_loss"]
+    return int(solution.history.steps[np.argmin(np.where(np.isfinite(losses), losses, np.inf))])
 
 
 def train(problem: Completion, method: str, key: Any, steps: int, progress: Any = None) -> Solution:

@@ -24,8 +24,8 @@ def render_completion(record: Record) -> str:
     hole, thinned by the caller to 300 x 300 with `shown_indices`, the positions then in shown_rows and
     shown_cols), row_labels, column_names; rank, low_rank, verdict, certificate (its first word
     before a colon), result {name, sentence}, warnings, preprocessing (sentences), candidates [{name, rank,
-    validation_rmse, seconds, chosen}] and taken_instead, in words, where none was chosen, spectrum, path [{rank,
-    train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
+    train_rmse, validation_rmse, seconds, certified, chosen}] and taken_instead, in words, where none was chosen,
+    spectrum, path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
     in standardized units, holdout {actual, predicted, row, column, rmse, rmse_error, rmse_column_means, rmse_effects,
     rmse_rejected}, in the table's, with units_matter the errors also in column standard deviations, their names then
     ending in _standardized, and rejected_rank.
@@ -127,18 +127,20 @@ def _candidates(candidates: list[Record], instead: str | None) -> Table:
         [
             str(entry.get("name") or "–"),
             count(entry.get("rank")),
+            significant(entry.get("train_rmse")),
             significant(entry.get("validation_rmse")),
             significant(entry.get("seconds")),
         ]
         for entry in candidates
     ]
     marked = next((index for index, entry in enumerate(candidates) if entry.get("chosen")), None)
-    caption = "Tried, and judged on entries set aside for the choice"
+    caption = "Tried, and judged on entries set aside for the choice, exact fits by their certificate"
     if marked is not None:
-        caption += "; the marked one was taken"
+        why = "certified" if candidates[marked].get("certified") else "of the least validation RMSE"
+        caption += f"; the marked one, {why}, was taken"
     elif instead:
         caption += f"; none of them was taken; instead: {instead}"
-    return Table(caption, ["preparation", "rank", "validation RMSE", "seconds"], rows, marked)
+    return Table(caption, ["preparation", "rank", "training RMSE", "validation RMSE", "seconds"], rows, marked)
 
 
 def _still_empty(record: Record) -> Section | None:

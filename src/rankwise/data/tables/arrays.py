@@ -138,6 +138,8 @@ def from_array(
 
 
 def _refuse_words(data: Any, name: str) -> None:
+    if data.dtype.kind == "c":
+        raise ValueError(f"{name} is complex; real numbers are needed")
     if data.dtype.kind not in "fiub":
         raise ValueError(f"{name} has no numeric column: its type is {data.dtype}")
 
