@@ -230,6 +230,27 @@ def test_values_rounded_to_single_precision_are_fitted(size):
     assert solution.rank > 10
 
 
+@pytest.mark.parametrize("form", [{}, {"weight": 1e-3}, {"semidefinite": True}])
+def test_a_matrix_seen_whole_is_found_whatever_its_rank(form):
+    for seed in range(4):
+        table = np.random.default_rng(seed).standard_normal((20, 20))
+        table = table @ table.T if form.get("semidefinite") else table
+        solution = rw.solve(rw.Completion.from_dense(table), NuclearNorm(**form), max_steps=60)
+        assert solution.result is RESULTS.optimal
+        assert relative_error(solution.matrix, table) < 2e-3
+
+
+def test_bounds_tell_the_size_of_a_matrix_where_the_values_do_not():
+    unseen = rw.solve(rw.Completion((3, 3), [0], [0], [0.0]), NuclearNorm(delta=2.0, bounds=(1.0, 5.0)))
+    assert unseen.result is RESULTS.optimal
+    np.testing.assert_allclose(np.asarray(unseen.matrix), 1.0, atol=1e-8)
+    steps = np.eye(4)[:3] - np.eye(4)[1:]
+    sensors = np.stack([np.outer(np.eye(4)[i], step) for i in range(4) for step in steps])
+    level = rw.solve(rw.Sensing(sensors, np.zeros(12)), NuclearNorm(bounds=(250.0, 320.0)))
+    assert level.result is RESULTS.optimal
+    np.testing.assert_allclose(np.asarray(level.matrix), 250.0, rtol=1e-7)
+
+
 def test_no_semidefinite_matrix_has_a_negative_diagonal():
     solution = rw.solve(rw.Completion.from_dense(-np.eye(3)), NuclearNorm(semidefinite=True), max_steps=50)
     assert solution.result is RESULTS.infeasible

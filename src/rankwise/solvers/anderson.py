@@ -36,7 +36,7 @@ class Anderson(Plain):
         residual = image - point
         if self.residual is None or self.point is None or self.plain is None:
             return image, replace(self, point=point, residual=residual, plain=image)
-        if not np.linalg.norm(residual) <= np.linalg.norm(self.residual):
+        if self.overshot(residual):
             return self.plain, Anderson(self.memory)
         change = residual - self.residual
         move = point - self.point + change
@@ -51,6 +51,10 @@ class Anderson(Plain):
         for weight, each in zip(weights, moves, strict=True):
             proposal -= weight * each
         return proposal, here
+
+    def overshot(self, residual: np.ndarray) -> bool:
+        """Whether the residual of the point proposed last has grown, so that `plain` is to be taken instead."""
+        return self.residual is not None and not np.linalg.norm(residual) <= np.linalg.norm(self.residual)
 
     def _gram(self, changes: tuple[np.ndarray, ...]) -> np.ndarray:
         """The inner products of the differences: those of the newest are computed, the rest kept."""

@@ -57,6 +57,12 @@ class DataTerm(Plain):
             problem = problem.replace(values=_consistent(problem.values, basis[:, spectrum == 0]))
         return cls(problem, radius, curvature, spectrum.astype(problem.dtype), basis.astype(problem.dtype))
 
+    @property
+    def whole(self) -> bool:
+        """Whether the measurements determine every matrix."""
+        d1, d2 = self.problem.shape
+        return int(np.count_nonzero(self.spectrum)) >= d1 * d2
+
     def prox(self, matrix: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         """argmin_W h(W) + |W - matrix|_F^2 / (2 step), and the multipliers lambda (m,) with adjoint(lambda) in dh(W).
 

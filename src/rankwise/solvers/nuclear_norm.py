@@ -24,6 +24,9 @@ SPLITTINGS = 10
 # Looks in which the splitting parameter is set to balance matrix and multipliers, where off by more than the factor.
 # Newton steps begin after them. It starts at this multiple, so that the first matrices are of low rank.
 STEP_LOOKS, STEP_FACTOR, STEP_START = 2, 1.5, 4.0
+# Where the data term alone determines the matrix, the parameter is this share of that: short, so that small singular
+# values, which are known too, stand out from it.
+WHOLE = 1e-3
 # To what share of its right side a Newton equation is solved, in at most so many products. A Newton step succeeds below
 # this share of the least residual met; so many in a row may fail and still be taken, below this multiple of it.
 NEWTON_TOLERANCE, NEWTON_PRODUCTS, NEWTON_SHARE = 0.1, 40, 0.9
@@ -126,7 +129,6 @@ class NuclearNorm(Solver):
     gap: float = 1e-8
     norm_limit: float = 1e4
     memory: int = 20
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("rank", *Certificate.__dataclass_fields__)
@@ -171,7 +173,7 @@ class NuclearNorm(Solver):
         data = DataTerm.of(scaled, (self.delta or 0.0) / size, curvature, problem.dtype)
         bounds = None if self.bounds is None else (self.bounds[0] / size, self.bounds[1] / size)
         step = STEP_START * BALANCE * float(scaled.norm_estimate()) / math.sqrt(min(problem.shape)) or 1.0
-        splitting = Splitting(data, step, self.semidefinite, bounds)
+        splitting = Splitting(data, WHOLE * step if data.whole else step, self.semidefinite, bounds)
         start = NuclearRun(
             size, problem.dtype, splitting.at(np.zeros((1 if bounds is None else 2, *problem.shape))),
             Anderson(self.memory), 0, (math.inf, math.inf), math.inf, STEP_LOOKS, 0,
@@ -209,6 +211,9 @@ class NuclearNorm(Solver):
         for _ in range(SPLITTINGS):
             points, history = history.propose(point.points.ravel(), (point.points - point.residual).ravel())
             point = point.splitting.at(points.reshape(point.points.shape))
+        # What follows is judged and rescaled by this point: it shall not be a proposal that has gone astray.
+        if history.plain is not None and history.overshot(point.residual.ravel()):
+            point, history = point.splitting.at(history.plain.reshape(point.points.shape)), Anderson(self.memory)
         return replace(state, point=point, history=history, rest=max(state.rest - 1, 0))
 
     def _newton(self, state: NuclearRun) -> NuclearRun:
@@ -226,7 +231,7 @@ class NuclearNorm(Solver):
     def _assess(self, state: NuclearRun) -> NuclearRun:
         """The state with the certificate of its point."""
         certificate = self._certificate(state)
-        estimate = float(state.point.splitting.data.problem.norm_estimate())
+        estimate = self._least_size(state)
         verdict = RESULTS.running
         # Not the primal value, which may be too large for a number in the units of the problem alone.
         if not np.isfinite(state.point.low_rank.left).all():
@@ -240,6 +245,15 @@ class NuclearNorm(Solver):
         gap, looks = max(certificate.gap, state.certificate.gap), state.looks + 1
         state = replace(state, certificate=certificate, residuals=residuals, least=least, looks=looks, verdict=verdict)
         return self._rescaled(state, gap) if verdict is RESULTS.running and looks > 1 else state
+
+    def _least_size(self, state: NuclearRun) -> float:
+        """What a matrix of |W|_F is at least about, by its observations and its bounds."""
+        splitting = state.point.splitting
+        told = float(splitting.data.problem.norm_estimate())
+        if splitting.bounds is None:
+            return told
+        least, greatest = splitting.bounds
+        return max(told, max(least, -greatest, 0.0) * math.sqrt(math.prod(splitting.data.problem.shape)))
 
     def _rescaled(self, state: NuclearRun, gap: float) -> NuclearRun:
         """The same matrix and multipliers under another splitting parameter, if the one in use is far from it."""
@@ -260,6 +274,8 @@ class NuclearNorm(Solver):
         matrix and a large one of the multipliers. These move by residual / step.
         """
         point, step, (before, residual) = state.point, state.point.splitting.step, state.residuals
+        if point.splitting.data.whole:
+            return step
         if early:
             return point.balanced_step()
         missed = state.certificate.infeasibility

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
 
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain
@@ -128,8 +127,8 @@ def largest(matrix: np.ndarray, semidefinite: bool) -> float:
         gram = (matrix + matrix.T) / 2
     else:
         gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    last = len(gram) - 1
-    top = float(scipy.linalg.eigh(gram, eigvals_only=True, subset_by_index=(last, last))[0])
+    # All of them: where the last eigenvalues coincide to rounding, LAPACK may find no single one.
+    top = float(np.linalg.eigvalsh(gram)[-1])
     return top if semidefinite else math.sqrt(max(top, 0.0))
 
 

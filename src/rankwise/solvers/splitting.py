@@ -18,6 +18,8 @@ from rankwise.solvers.nuclear_parts import SoftThreshold, ThresholdDerivative
 BALANCE, SHORT, ROUNDING = 0.25, 0.1, 0.3
 # Diagonals below this are taken as this where they precondition.
 LEAST_DIAGONAL = 0.01
+# The share of the relative residual |z - T(z)| / |z| that is added to the derivative of z - T(z), which may be singular.
+SHIFT = 1.0
 # Newton equations are solved to one digit or two: single precision has seven, and takes half the time.
 PRECISION = np.float32
 
@@ -92,16 +94,20 @@ class SplitPoint(Plain):
 
     def newton(self, tolerance: float, most: int) -> SplitPoint:
         """The point after an inexact Newton step on z - T(z) = 0: at most so many products with the derivative."""
-        return self.splitting.at(self.points - SplittingDerivative.of(self).solve(self.residual, tolerance, most))
+        size = float(np.linalg.norm(self.points))
+        shift = SHIFT * float(np.linalg.norm(self.residual)) / size if size > 0 else 0.0
+        derivative = SplittingDerivative.of(self, shift)
+        return self.splitting.at(self.points - derivative.solve(self.residual, tolerance, most))
 
 
 @dataclass(frozen=True, eq=False)
 class SplittingDerivative(Plain):
     """The derivative of z - T(z), or an element of its generalized one: fit that of prox_h, threshold that of prox_1.
 
-    (h_i) -> fit(mean h) - D_i (2 fit(mean h) - h_i), where D_2 is 1 at an entry `free` of the bounds and 0 elsewhere.
-    T is nonexpansive, so the symmetric part is positive semidefinite, and its diagonal, here an estimate, is a
-    preconditioner for GMRES: entries in well-observed rows and columns are stiffer than others.
+    (h_i) -> fit(mean h) - D_i (2 fit(mean h) - h_i) + shift h_i, where D_2 is 1 at an entry `free` of the bounds and 0
+    elsewhere. T is nonexpansive, so without the shift the symmetric part is positive semidefinite, with it definite:
+    steps along what the derivative does not see stay bounded. Its diagonal, here an estimate, is a preconditioner for
+    GMRES: entries in well-observed rows and columns are stiffer than others.
 
     Source: Xiao, Li, Wen, Zhang 2018 (`xiao2018regularized`).
     """
@@ -110,9 +116,10 @@ class SplittingDerivative(Plain):
     threshold: ThresholdDerivative
     free: np.ndarray | None
     diagonal: np.ndarray
+    shift: float
 
     @classmethod
-    def of(cls, point: SplitPoint) -> SplittingDerivative:
+    def of(cls, point: SplitPoint, shift: float) -> SplittingDerivative:
         """At a point."""
         copies = len(point.points)
         fit, fitted = point.splitting.data.derivative(mean(point.points), point.splitting.step / copies)
@@ -120,7 +127,7 @@ class SplittingDerivative(Plain):
         free = point.moved[1] == point.reflected[1] if copies > 1 else None
         steps = [np.clip(threshold.diagonal(), 0, 1)] + ([] if free is None else [free.astype(float)])
         diagonal = np.stack([fitted / copies + (1 - 2 * fitted / copies) * each for each in steps])
-        return cls(fit, threshold, free, np.clip(diagonal, LEAST_DIAGONAL, 1).astype(PRECISION))
+        return cls(fit, threshold, free, np.clip(diagonal, LEAST_DIAGONAL, 1).astype(PRECISION), shift)
 
     def __call__(self, direction: np.ndarray) -> np.ndarray:
         """The derivative along a direction (k, d1, d2)."""
@@ -128,7 +135,7 @@ class SplittingDerivative(Plain):
         moved = [self.threshold(2 * fitted - direction[0])]
         if self.free is not None:
             moved.append(np.where(self.free, 2 * fitted - direction[1], 0.0))
-        return fitted - np.stack(moved)
+        return fitted - np.stack(moved) + self.shift * direction
 
     def solve(self, residual: np.ndarray, tolerance: float, most: int) -> np.ndarray:
         """About the change whose derivative is the residual: GMRES, preconditioned by the diagonal."""
