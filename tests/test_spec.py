@@ -234,9 +234,10 @@ SMALL = {"truth": {"matrix": [[1, 2], [2, 4]]}, "observed": [[0, 1], [1, 0]]}
 
 def test_a_truth_and_its_observed_entries_may_be_listed():
     spec = build_spec({"problem": SMALL, "solver": "greedy"})
-    np.testing.assert_array_equal(spec.truth.dense(), [[1, 2], [2, 4]])
+    np.testing.assert_allclose(spec.truth.dense(), [[1, 2], [2, 4]], rtol=1e-15)
     assert (spec.problem.rows.tolist(), spec.problem.cols.tolist()) == ([0, 1], [1, 0])
     assert spec.problem.values.tolist() == [2, 2]
+    assert spec.truth.rank == 1
     drawn = {"truth": SMALL["truth"], "name": "sensing", "count": 3}
     assert build_spec({"problem": drawn, "solver": "greedy"}).problem.size == 3
 

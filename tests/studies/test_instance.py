@@ -64,6 +64,7 @@ def test_two_blocks_that_share_no_line_are_not_completable():
             {"problem": {"name": "sensing", "count": 9, "truth": {"shape": [3, 3], "rank": 1}}},
             "must be a completion whose truth is known",
         ),
+        ({"problem": {"truth": {"matrix": [[0, 0]]}, "observed": [[0, 1]]}}, "problem.truth.matrix must not be zero"),
         ({"problem": GIVEN, "solver": {"name": "greedy"}}, "solver"),
         ({}, "problem is missing"),
     ],

@@ -105,13 +105,15 @@ def _synthetic(given: dict[str, Any], name: str, dtype: str) -> tuple[Problem, L
         )
     make = GENERATORS[name]
     settings = {key: value for key, value in resolved(given).items() if key != "truth"}
-    truth = _truth(table(section(given, "truth", "problem."), "problem.truth"))
+    written = table(section(given, "truth", "problem."), "problem.truth")
+    exact = _truth(written)  # from which observations are drawn, to be exactly what the rows say
+    truth = _narrow(exact) if "matrix" in written else exact
     if "observed" in settings:
-        return _chosen(settings, name, truth, dtype), truth
+        return _chosen(settings, name, exact, dtype), truth
     refuse_unknown(settings, [*parameters(make), "file", "observed", *COUNTS, *KEYS], "problem.")
     if "count" not in settings:
         raise ValueError("problem.count, the number of observations, is missing; rho or share may stand for it")
-    return call(make, {"key": 1, **settings, "truth": truth, "dtype": np.dtype(dtype)}, "problem"), truth
+    return call(make, {"key": 1, **settings, "truth": exact, "dtype": np.dtype(dtype)}, "problem"), truth
 
 
 def _truth(given: dict[str, Any]) -> LowRank:
@@ -135,6 +137,12 @@ def _truth(given: dict[str, Any]) -> LowRank:
     for number in shape:
         check_kind(number, {"int"}, "problem.truth.shape")
     return call(low_rank, {"key": 0, **given, "shape": tuple(shape)}, "problem.truth")
+
+
+def _narrow(truth: LowRank) -> LowRank:
+    """Given rows in factors no wider than their numerical rank; they differ from the rows by rounding."""
+    rank = int(np.linalg.matrix_rank(truth.left))
+    return truth if rank == truth.rank else truth.truncate(rank)
 
 
 def _chosen(settings: dict[str, Any], name: str, truth: LowRank, dtype: str) -> Completion:

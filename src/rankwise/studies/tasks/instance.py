@@ -58,11 +58,13 @@ def drawn(settings: Settings, folder: Path) -> tuple[Completion, LowRank]:
     """The completion that settings describe, and its truth.
 
     Raises:
-        ValueError: if it is none, or its truth is not known.
+        ValueError: if it is none, or its truth is not known or zero.
     """
     problem, truth, _ = build_problem(section(settings, "problem", ""), folder)
     if truth is None or not isinstance(problem, Completion):
         raise ValueError("problem must be a completion whose truth is known")
+    if truth.rank == 0:
+        raise ValueError("problem.truth.matrix must not be zero")
     return problem, truth
 
 
