@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.compiled import operations
 from rankwise.factorizations import FACTORIZATIONS, INITIALIZATIONS
 from rankwise.measures import balancedness
 
@@ -34,6 +35,13 @@ def test_the_matrix_has_the_shape_and_precision_asked_for(name, kind, shape):
     matrix = factorization.matrix(factorization.init(shape, key=KEY, dtype=np.float32))
     assert matrix.shape == shape
     assert matrix.dtype == np.float32
+
+
+@pytest.mark.parametrize("form", [*(make() for make in FACTORIZATIONS.values()), rw.Deep(1), rw.Deep(5)])
+def test_the_matrix_is_made_of_as_many_products_as_are_told(form):
+    params = form.init((6, 6), key=KEY, dtype=np.float32)
+    program = jax.make_jaxpr(form.matrix)(params).jaxpr
+    assert sum(step.primitive.name == "dot_general" for step in operations(program)) == form.products
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -69,7 +69,7 @@ def test_what_is_listed_takes_no_key():
     first, second = build_study(study, "trial").cases()[:2]
     assert first.settings["problem"] == {**study["case"]["problem"], "holdout_key": 0}
     assert TASKS["solve"].alike(first.settings) == TASKS["solve"].alike(second.settings) is not None
-    assert TASKS["solve"].operations(first.settings) > 0
+    assert TASKS["solve"].work(first.settings).operations > 0
 
 
 def test_choices_change_several_keys_and_named_tables_replace():

@@ -21,6 +21,11 @@ class Factorization(Plain, ABC):
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The end-to-end (d1, d2) matrix."""
 
+    @property
+    @abstractmethod
+    def products(self) -> int:
+        """How many products of matrices the end-to-end matrix is: one fewer than its factors."""
+
     def layers(self, params: tuple[Array, ...]) -> tuple[Array, ...]:
         """The factors (W_1, ..., W_N) whose product W_N ... W_1 the matrix is: the parameters, unless they are tied."""
         return params

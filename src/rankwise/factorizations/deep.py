@@ -45,6 +45,11 @@ class Deep(Factorization):
         hidden = self.width or min(shape)
         return (shape[1], *[hidden] * (self.depth - 1), shape[0])
 
+    @property
+    def products(self) -> int:
+        """N - 1."""
+        return self.depth - 1
+
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The product W_N ... W_1."""
         return reduce(lambda inner, layer: product(layer, inner), params)

@@ -27,6 +27,11 @@ class Full(Factorization):
         """One (d1, d2) array."""
         return self.start.layers((shape[1], shape[0]), key=key, dtype=dtype)
 
+    @property
+    def products(self) -> int:
+        """None: 0."""
+        return 0
+
     def matrix(self, params: tuple[Array, ...]) -> Array:
         """The array itself."""
         return params[0]

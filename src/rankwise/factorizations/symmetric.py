@@ -42,6 +42,11 @@ class Symmetric(Factorization):
     def _root_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         return shape[0], self.width or shape[0]
 
+    @property
+    def products(self) -> int:
+        """One."""
+        return 1
+
     def layers(self, params: tuple[Array, ...]) -> tuple[Array, ...]:
         """(Z^T, Z)."""
         return (params[0].T, params[0])

@@ -11,22 +11,15 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rankwise.factorizations import Full
-from rankwise.measures import MEASURES
-from rankwise.penalties import Penalty, SpectralPenalty, Total
-from rankwise.solvers import GradientDescent
-from rankwise.spec import build_arguments, build_solver
 from rankwise.studies.limited import hard_limit
 from rankwise.studies.plan import Batch
 from rankwise.studies.tasks import TASKS
+from rankwise.studies.tasks.work import Work
 
 # Each kind of arithmetic is timed on square matrices of at most so many rows, for about so many seconds.
 SIZE, SECONDS = 200, 0.02
-# Measured on two cores, d = 10 to 100, depths 1 to 3, in the times of such arithmetic on a d x d matrix. A step: two
-# products for each layer but one, three sums of two matrices for each layer, and a call. The penalties: one
-# decomposition, or with a resolution so many products. L-BFGS evaluates a step so often. A final matrix: so many
-# decompositions.
-PRODUCTS, SUMS, CALL, POLAR, LINE_SEARCH, FINAL = 2, 3, 1e-6, 15, 10, 2
+# A call of what does nothing, in seconds.
+CALL = 1e-6
 # The programs of a batch are compiled in the time of so many turns of an empty loop in Python; more for several runs.
 TURNS, SEVERAL = 9e7, 1.6
 # A process of its own imports everything and runs a tiny instance first.
@@ -72,61 +65,26 @@ def estimate(waiting: Sequence[Batch], cores: int = 1) -> Estimate:
 
 def _of_case(batch: Batch) -> tuple[float | None, bool]:
     """The seconds of a case of a batch, None if nobody knows; and whether it may end before."""
-    task, settings, limit = TASKS[batch.task], batch.settings[0], batch.cases[0].limit
-    seconds, early = None, False
-    if batch.task == "solve":
-        solver = build_solver(settings["solver"])
-        if isinstance(solver, GradientDescent) and "truth" in settings["problem"]:
-            seconds = _descent(settings, solver)
-            early = solver.tolerance is not None or solver.stationary is not None
-    elif (operations := task.operations(settings)) is not None:
-        seconds = operations / (2 * 100**3 / _taken(_product, 100))
+    work, limit = TASKS[batch.task].work(batch.settings[0]), batch.cases[0].limit
+    seconds = None if work is None else _seconds(work)
     if limit is not None:
         return min(seconds or np.inf, hard_limit(limit)) + PROCESS, True
-    return seconds, early
+    return seconds, work is not None and work.early
 
 
-def _descent(settings: dict[str, Any], solver: GradientDescent) -> float:
-    """All steps of a run of gradient descent, what it measures on its way, and its final numbers."""
-    d1, d2 = _shape(settings)
-    problem, given = settings["problem"], build_arguments(settings, solver)
-    side = max(min(d1, d2, SIZE), 1)
-    entries, products = d1 * d2 / side**2, d1 * d2 * min(d1, d2) / side**3
-    product, addition = _taken(_product, side) * products, _taken(_sum, side) * entries
-    decomposition = _taken(_decomposition, side) * products
-    layers = 1 if isinstance(solver.factorization, Full) else int(getattr(solver.factorization, "depth", 2))
-    sensors = int(problem.get("count", 0)) if problem.get("name") == "sensing" else 0
-    polar, exact = _of_penalty(solver.penalty)
-    step = PRODUCTS * (layers - 1) * product + (SUMS * layers + sensors) * addition + CALL
-    step += polar * product + exact * decomposition
-    steps = given.get("max_steps", solver.default_steps)
-    measured = given.get("checkpoints", solver.default_checkpoints)
-    spectral = any(MEASURES[name].spectral for name in given.get("track", ()))
-    times = (measured if isinstance(measured, int) else len(measured)) * spectral + FINAL
-    return steps * step * (LINE_SEARCH if solver.optimizer.name == "lbfgs" else 1) + times * decomposition
-
-
-def _of_penalty(penalty: Penalty | None) -> tuple[int, int]:
-    """The products and the decompositions that a penalty costs in a step."""
-    if isinstance(penalty, Total):
-        parts = [_of_penalty(term) for term in penalty.terms]
-        return sum(part[0] for part in parts), sum(part[1] for part in parts)
-    if not isinstance(penalty, SpectralPenalty):
-        return 0, 0
-    return (POLAR, 0) if getattr(penalty, "resolution", 0) else (0, 1)
-
-
-def _shape(settings: dict[str, Any]) -> tuple[int, int]:
-    truth = settings["problem"]["truth"]
-    shape = truth["shape"] if "matrix" not in truth else np.shape(truth["matrix"])
-    return int(shape[0]), int(shape[1])
+def _seconds(work: Work) -> float:
+    """What arithmetic takes on this machine, in one thread."""
+    (d1, d2), least = work.shape, min(work.shape)
+    side = max(min(least, SIZE), 1)
+    entries, cubes = d1 * d2 / side**2, d1 * d2 * least / side**3
+    of_products = work.products * _taken(_product, side) + work.decompositions * _taken(_decomposition, side)
+    return of_products * cubes + work.sums * _taken(_sum, side) * entries + work.calls * CALL
 
 
 def _program(batch: Batch) -> Hashable | None:
     """What batches have in common that are compiled once; None if nothing is, or in the process of a case."""
-    if batch.task != "solve" or batch.cases[0].limit is not None:
-        return None
-    return TASKS[batch.task].alike(batch.settings[0]), len(batch.cases)
+    alike = None if batch.cases[0].limit is not None else TASKS[batch.task].alike(batch.settings[0])
+    return None if alike is None else (alike, len(batch.cases))
 
 
 def _compiling(program: Hashable | None, many: int) -> float:

@@ -44,6 +44,11 @@ class Rotated(Factorization):
         (matrix,) = self.start.layers((shape[1], shape[0]), key=key, dtype=dtype)
         return (self.left.T @ matrix @ self.right,)
 
+    @property
+    def products(self) -> int:
+        """Two."""
+        return 2
+
     def matrix(self, params: tuple[Any, ...]) -> Any:
         """Left X right^T."""
         return self.left @ params[0] @ self.right.T

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rankwise.studies.tasks.work import Work
+
 Settings = dict[str, Any]
 Progress = Callable[[int, int], None]
 
@@ -67,8 +69,8 @@ class Task(abc.ABC):
         del settings
         return ("problem.truth.shape",)
 
-    def operations(self, settings: Settings) -> float | None:
-        """The most floating-point operations a case can take, None where that depends on the data."""
+    def work(self, settings: Settings) -> Work | None:
+        """The most arithmetic that a case takes, None where that depends on the data."""
         del settings
         return None
 

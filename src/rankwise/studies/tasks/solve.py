@@ -16,12 +16,13 @@ from rankwise.loop import check, solve, solve_batch
 from rankwise.plain import structure
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
-from rankwise.solvers import LogDet, NuclearNorm, PrincipalComponentPursuit, Solver
+from rankwise.solvers import GradientDescent, LogDet, NuclearNorm, PrincipalComponentPursuit, Solver
 from rankwise.spec import RUN_KEYS, Spec, build_arguments, build_solver, build_spec
 from rankwise.studies.overlay import overlay
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import curves, final_numbers
 from rankwise.studies.tasks.memory import instance, sensors, shape
+from rankwise.studies.tasks.work import Work, descent
 
 # Keys of a completion that change its numbers and not its shape.
 NUMBERS = ("count", "key", "noise", "min_degree", "holdout_key")
@@ -89,20 +90,12 @@ class Solve(Task):
         held = solver.layered and depth(solver) is not None
         return (*super().sized_by(settings), *["solver.factorization.depth"] * held)
 
-    def operations(self, settings: Settings) -> float | None:
-        """Matrix products of all steps: 2 (N - 1) for the product and its gradient, times about 1.5 for each N.
-
-        Those with dense sensors besides; None for a table in a file.
-        """
+    def work(self, settings: Settings) -> Work | None:
+        """That of gradient descent; None for other solvers, whose steps differ, and for a table in a file."""
         solver = build_solver(settings["solver"])
-        factorization = getattr(solver, "factorization", None)
-        if solver.driver != "compiled" or factorization is None or "truth" not in settings["problem"]:
+        if not isinstance(solver, GradientDescent) or "truth" not in settings["problem"]:
             return None
-        d1, d2 = shape(settings["problem"])
-        steps = build_arguments(settings, solver).get("max_steps", solver.default_steps)
-        layers, k = depth(solver) or 1, min(d1, d2)
-        products = 3 * (layers - 1) + (25 if getattr(solver, "penalty", None) is not None else 0)
-        return float(steps) * d1 * d2 * (2.0 * k * products + 30.0 * layers + 4.0 * sensors(settings["problem"]))
+        return descent(solver, settings["problem"], build_arguments(settings, solver))
 
     def run(
         self,
@@ -125,8 +118,8 @@ class Solve(Task):
 
     def _may_take_long(self, many: Sequence[Settings]) -> bool:
         """Decided by the settings alone, so that it is the same whoever runs them; what is not known may."""
-        counts = [self.operations(settings) for settings in many]
-        return any(count is None for count in counts) or sum(count or 0 for count in counts) > LONG
+        works = [self.work(settings) for settings in many]
+        return any(work is None for work in works) or sum(work.operations for work in works if work) > LONG
 
 
 def depth(solver: Solver) -> int | None:
