@@ -8,7 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from rankwise.theory import Chart, Curve, Panel
-from rankwise.theory.drawing import COLORS, WIDTH, draw
+from rankwise.theory.drawing import WIDTH, draw
+from rankwise.vocabulary import COLORS
 
 STEPS = np.linspace(0.1, 5, 50)
 BESIDE = Panel("Beside", "time", "value", (

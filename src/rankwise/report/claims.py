@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from rankwise.vocabulary import NOT_REPRODUCED, NOT_RUN, ORIGINS, RELATIONS, REPRODUCED
+
 from .blocks import Block, Bullets, Card, Section, Table, Text
-from .theory import RELATIONS
 from .wording import count, exact, percent, plural, significant
 
 Record = Mapping[str, Any]
 
 # What stands before a verdict, and the tone of its cell.
-VERDICTS = {"reproduced": ("✓", "good"), "not reproduced": ("✗", "caution"), "not run": ("–", "quiet")}
+VERDICTS = {REPRODUCED: ("✓", "good"), NOT_REPRODUCED: ("✗", "caution"), NOT_RUN: ("–", "quiet")}
 # More digits than a double has would be invented.
 MOST_DIGITS = 17
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What claims of one origin are called: over their table, over its numbers, where they are counted, in short."""
-
-    title: str
-    column: str
-    counted: str
-    short: str
-
-
-ORIGINS = {
-    "paper": Origin("Published numbers beside ours", "published", "published numbers", "published"),
-    "words": Origin("Said in words; the bounds are ours", "published", "said in words", "in words"),
-    "theorem": Origin("Theorems, and numbers that follow from them", "derived", "theorems", "theorems"),
-    "conjecture": Origin("Conjectures", "claimed", "conjectures", "conjectures"),
-    "conditional": Origin(
-        "Published numbers under a hypothesis of ours, or on chosen instances",
-        "published",
-        "under a hypothesis",
-        "hypothesis",
-    ),
-    "own": Origin("Our earlier measurements beside these", "claimed", "our own measurements", "own"),
-    "target": Origin("Targets", "target", "targets", "targets"),
-}
 ALL = "all claims"
 
 
@@ -65,12 +39,12 @@ def totals(records: Sequence[Record]) -> dict[str, dict[str, int]]:
 
 def kept(verdicts: Mapping[str, int]) -> str:
     """How many are reproduced, of how many."""
-    return f"{count(verdicts['reproduced'])} of {count(sum(verdicts.values()))}"
+    return f"{count(verdicts[REPRODUCED])} of {count(sum(verdicts.values()))}"
 
 
 def rest(verdicts: Mapping[str, int]) -> str:
     """How many are not reproduced, and not run."""
-    return f"{count(verdicts['not reproduced'])} not reproduced, {count(verdicts['not run'])} not run"
+    return ", ".join(f"{count(verdicts[verdict])} {verdict}" for verdict in (NOT_REPRODUCED, NOT_RUN))
 
 
 def answers(claims: Sequence[Record]) -> list[Block]:
@@ -80,7 +54,7 @@ def answers(claims: Sequence[Record]) -> list[Block]:
 
 
 def _answer(claim: Record) -> str:
-    if claim["verdict"] == "not run":
+    if claim["verdict"] == NOT_RUN:
         return f"{claim['answer']}: {claim['reason']}."
     spelled, digits = percent if claim["statistic"].startswith("share") else significant, _digits(claim)
     numbers = claim["parts"] if claim["parts"] and None not in claim["parts"] else [claim["ours"]]
@@ -113,7 +87,7 @@ def claims_table(claims: Sequence[Record], origin: str, before: str = "") -> Tab
         )
         for claim in claims
     ]
-    reproduced = sum(claim["verdict"] == "reproduced" for claim in claims)
+    reproduced = sum(claim["verdict"] == REPRODUCED for claim in claims)
     tones = [VERDICTS[claim["verdict"]][1] for claim in claims]
     caption = f"{before}{count(reproduced)} of {plural(len(claims), 'claim')} reproduced"
     return Table(caption, head, rows, None, (0, 1, 4, 5) if sourced else (0, 3, 4), True, tones)
@@ -196,7 +170,7 @@ def verdict(claim: Record) -> str:
     words = f"{VERDICTS[claim['verdict']][0]} {claim['verdict']}"
     if claim["reason"]:
         return f"{words}: {claim['reason']}"
-    if claim["verdict"] == "reproduced":
+    if claim["verdict"] == REPRODUCED:
         return words
     difference = claim["difference"] or {}
     if "ratio" in difference:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rankwise.vocabulary import COLORS, name_of
+
 from .blocks import Figure
 from .figures import MUTED, axis_title, layout, plain
-from .theory import COLORS, DASHES, LINE, ROLES, entry, name_of, scale
+from .theory import DASHES, LINE, entry, scale
 
 Record = Mapping[str, Any]
 Box = tuple[float, float]
@@ -187,7 +189,7 @@ def _curves(panels: Mapping[int, Record]) -> tuple[list[dict[str, Any]], list[di
             trace["showlegend"] = bool(label) and not twin and label not in shown
             shown.add(label)
             if twin:
-                role = next(role for role in ROLES if label.endswith(role)).strip(" ()")
+                role = label[len(name) + 2 : -1]
                 roles.setdefault(role, _gray(trace, role))
             data += [*_band(curve, color, trace), trace]
         shapes += _straight(panel, n, names, colors, roles)

@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from rankwise.vocabulary import NOT_RUN, ORIGINS
+
 from . import claims
 from .blocks import Block, Bullets, Card, Cards, Command, Html, Section, Table, Text
 from .page import render_page
@@ -200,7 +202,7 @@ def render_overview(records: Sequence[Record], pages: Sequence[str]) -> str:
     ]
     for name, record, page in zip(names, records, pages, strict=True):
         own = claims.by_origin(record["claims"]).items()
-        tables = [claims.claims_table(some, key, f"{claims.ORIGINS[key].title}: ") for key, some in own]
+        tables = [claims.claims_table(some, key, f"{ORIGINS[key].title}: ") for key, some in own]
         told = Text(subtitle(record), "quiet"), *(tables or [Text("It makes no claims.", "quiet")])
         sections.append(Section(name, told, page))
     return render_page("Studies", sections, subtitle=plural(len(records), "study", "studies"))
@@ -219,11 +221,11 @@ def _runs(records: Sequence[Record], names: Sequence[str], pages: Sequence[str])
 def _verdicts(records: Sequence[Record], names: Sequence[str]) -> Table:
     """A line for each study: how many of its claims of each origin are reproduced, and of all of them."""
     given = {key for record in records for key in record["origins"]}
-    kinds = {key: one.short for key, one in claims.ORIGINS.items() if key in given}
+    kinds = {key: one.short for key, one in ORIGINS.items() if key in given}
     rows = []
     for name, record in zip(names, records, strict=True):
         own, every = record["origins"], record["verdicts"]
         cells = [claims.kept(own[key]) if key in own else "" for key in kinds]
-        rows.append((name, *cells, claims.kept(every) if record["claims"] else "", count(every["not run"])))
+        rows.append((name, *cells, claims.kept(every) if record["claims"] else "", count(every[NOT_RUN])))
     caption = "Claims reproduced, of claims made, by where they come from"
-    return Table(caption, ("study", *kinds.values(), "all", "not run"), rows, None, (0,), True)
+    return Table(caption, ("study", *kinds.values(), "all", NOT_RUN), rows, None, (0,), True)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from rankwise.vocabulary import COLORS, RELATIONS, name_of
+
 from .blocks import Block, Card, Cards, Command, Figure, Pair, Section, Table, Text
 from .figures import MUTED, axis_title, layout, plain
 from .page import render_page
@@ -15,12 +17,7 @@ from .wording import plural, significant
 
 Record = Mapping[str, Any]
 
-# Distinguishable with any color vision, on light and dark ground.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7F7F7F")
-# What a curve can be to the measured one of the same name; all of one role share an entry of the legend.
-ROLES = (" (predicted)", " (bound)", " (published)")
 DASHES = {"dashed": "dash", "dotted": "dot"}
-RELATIONS = {"=": "=", "<=": "≤", ">=": "≥"}
 # The legend stands under the plot, where it covers neither heading nor buttons. In pixels a line of it and the plot
 # without it; in characters such a line and the sample before each name.
 LEGEND = {
@@ -125,13 +122,6 @@ def _curves(panel: Record) -> dict[str, Any]:
         })  # fmt: skip
     axes = {f"{name}axis": {"title": axis_title(plain(panel[name])), **scale(name in panel["log"])} for name in "xy"}
     return {"data": data + [entry(*role) for role in roles.items()], "layout": layout(**axes, legend=LEGEND)}
-
-
-def name_of(label: str) -> str:
-    """The label without what the curve is to the measured one of that name."""
-    for role in ROLES:
-        label = label.removesuffix(role)
-    return label
 
 
 def entry(role: str, dash: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rankwise.studies.records import FAILED, Row
 from rankwise.studies.scope import Scope
 from rankwise.studies.values import KEYS as VALUE_KEYS
 from rankwise.studies.values import Value, read_number, read_value
+from rankwise.vocabulary import NOT_REPRODUCED, NOT_RUN, ORIGINS, RELATIONS, REPRODUCED
 
 if TYPE_CHECKING:
     from rankwise.studies.folder import Folder
@@ -21,18 +22,6 @@ KEYS = (
     "text", "published", "than", "source", "relation", "factor", "tolerance", "within", "quick", "origin", "yes", "no",
     *VALUE_KEYS,
 )  # fmt: skip
-RELATIONS = ("=", "<=", ">=")
-# Where what is claimed comes from, in the order of a page. Verdicts of different origins are never added up unsaid.
-ORIGINS: dict[str, str] = {
-    "paper": "a number that a paper states or shows",
-    "words": "said in words by a paper; the bound is ours",
-    "theorem": "proved, or a number that follows from what is proved",
-    "conjecture": "conjectured, by a paper or by us",
-    "conditional": "a published number under a hypothesis of ours about the instances, or on chosen ones",
-    "own": "an earlier measurement of ours, or a bound made from one",
-    "target": "what we want to reach",
-}
-REPRODUCED, NOT_REPRODUCED, NOT_RUN = "reproduced", "not reproduced", "not run"
 
 
 @dataclass(frozen=True)

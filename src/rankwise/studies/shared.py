@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rankwise.studies.scope import key
+from rankwise.vocabulary import COLORS, MORE_COLORS
 
 if TYPE_CHECKING:
     from rankwise.studies.folder import Entry, Folder
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 RAMP = ((0x8A, 0x3F, 0xD1), (0xD8, 0x4A, 0x6E), (0xDE, 0x8F, 0x1F))
 # From so many curves on, numbers are told by their order on the ramp, not by colors of their own.
 MANY = 6
-# So many colors by position there are, and some more for names; with more values than these all are on the ramp, so
-# that no two look alike.
-DISTINCT, MORE = 7, ("#8C510A", "#7F7F7F")
 
 
 def groups(axis: str, entries: Sequence[Entry], folder: Folder) -> list[tuple[Any, list[Entry]]]:
@@ -55,9 +53,10 @@ def color_of(values: Sequence[Any], k: int) -> str:
     """The color of the k-th value of an axis, "" if it is that of its position."""
     if all(is_number(value) for value in values):
         return shade(k, len(values)) if len(values) >= MANY else ""
-    if len(values) > DISTINCT + len(MORE):
+    # With more names than colors all are on the ramp, so that no two look alike.
+    if len(values) > len(COLORS) + len(MORE_COLORS):
         return shade(k, len(values))
-    return "" if k < DISTINCT else MORE[k - DISTINCT]
+    return "" if k < len(COLORS) else MORE_COLORS[k - len(COLORS)]
 
 
 def is_number(value: Any) -> bool:

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from rankwise.studies.asked import read_asked
-from rankwise.studies.claims import NOT_REPRODUCED, NOT_RUN, ORIGINS, REPRODUCED, judge
+from rankwise.studies.claims import judge
 from rankwise.studies.compare import dotted
 from rankwise.studies.drawn import Sheet, draw_figure
 from rankwise.studies.folder import Folder
 from rankwise.studies.records import FAILED
 from rankwise.studies.tables import fill_table
 from rankwise.theory.finding import plain
+from rankwise.vocabulary import NOT_REPRODUCED, NOT_RUN, ORIGINS, REPRODUCED
 
 # Of failures with one reason so many cases are named.
 NAMED = 5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rankwise.theory.finding import Chart, Curve, Panel
+from rankwise.vocabulary import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,9 +22,7 @@ TITLE, LABEL, SMALL = 9, 8, 7
 WRAP, LETTER, SAMPLE = 36, 0.055, 0.45
 # How far below the axes a legend hangs, under ticks and label, and the height of one of its lines, in inches.
 BELOW, LINE = 0.4, 0.15
-# Distinguishable with any color vision (Okabe and Ito), and by their markers in print without color.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# One marker more than colors, so that their pairs repeat late.
+# In print without color these tell curves apart; one more than colors, so that their pairs repeat late.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # A line through so few points shows them; more points than the second number are drawn smaller.
 FEW, MANY = 12, 40

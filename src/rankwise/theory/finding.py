@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rankwise.vocabulary import name_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Relation = Literal["=", "<=", ">="]
 Kind = Literal["theorem", "conjecture", "measurement"]
-# What a curve can be to the measured one of the same name.
-ROLES = ("predicted", "bound", "published")
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,6 @@ class Check:
         within = f" (within {self.tolerance:.2g})" if self.tolerance else ""
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return f"{self.label}: {self.measured:.6g} {self.relation} {self.proved:.6g}{within}: {verdict}"
-
-
-def name_of(label: str) -> str:
-    """A curve's label without " (predicted)" or another role at its end."""
-    for role in ROLES:
-        label = label.removesuffix(f" ({role})")
-    return label
 
 
 @dataclass(frozen=True, eq=False)
