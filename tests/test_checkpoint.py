@@ -132,6 +132,13 @@ def test_a_batch_goes_on_whole_though_some_have_stopped(tmp_path, monkeypatch):
         assert_same(one, other)
 
 
+def test_a_batch_may_have_an_array_of_keys_and_no_two_lengths(tmp_path):
+    keys = jax.random.split(jax.random.key(0), 3)
+    assert len(rw.solve_batch_resumable(PROBLEM, rw.Greedy(), tmp_path / "run", keys=keys, max_steps=1)) == 3
+    with pytest.raises(ValueError, match="must have one item or the same number"):
+        rw.solve_batch_resumable([PROBLEM] * 2, rw.Greedy(), tmp_path / "other", keys=keys)
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A file, and the arguments it was made with."""
@@ -282,7 +289,6 @@ class Own(Solver):
     """A solver of one's own: halves the distance to the measurements' adjoint."""
 
     rate: Any = 0.5
-    check_every: int = 1
     driver: ClassVar = "host"
     default_steps: ClassVar[int] = 5
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rankwise.keys import as_generator
-from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES, measurable
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
@@ -85,9 +85,9 @@ def solve_batch(
         raise ValueError(f"keys must be a sequence of keys, not {keys}")
     keys, names = list(keys), tuple(dict.fromkeys(("train_loss", *_names(track))))
     data = _data(heldout, truth)
-    many = _common_length(problems, solvers, keys if states is None else states, data)
+    many = common_length(problems, solvers, keys if states is None else states, data)
     for i in range(many):
-        _check_member(_pick(problems, i), _pick(solvers, i), _pick(data, i))
+        _check_member(pick(problems, i), pick(solvers, i), pick(data, i))
     if len({type(one) for one in solvers}) > 1:
         raise ValueError("the members of a batch may differ in numbers only, not in kind, depth, width or names")
     if states is not None:
@@ -103,8 +103,8 @@ def solve_batch(
             as_generator(key)
         return [
             _run_on_host(
-                _pick(problems, i), _pick(solvers, i), _pick(keys, i), states and _pick(states, i), limit, names,
-                _pick(data, i), progress,
+                pick(problems, i), pick(solvers, i), pick(keys, i), states and pick(states, i), limit, names,
+                pick(data, i), progress,
             )
             for i in range(many)
         ]  # fmt: skip
@@ -118,7 +118,7 @@ def solve_batch(
         members = driver.Members(
             problems, solvers, [driver.Data(*pair) for pair in data], keys if states is None else None, states
         )
-        steps = _checkpoints(solvers[0].default_checkpoints if checkpoints is None else checkpoints, first, limit)
+        steps = checkpoint_steps(solvers[0].default_checkpoints if checkpoints is None else checkpoints, first, limit)
         runs = driver.run(members, steps, names, progress and (lambda now: progress(now, limit)))
     seconds = time.perf_counter() - begun
     return [_solution(run, seconds) for run in runs]
@@ -140,7 +140,7 @@ def check(
     names = tuple(dict.fromkeys(("train_loss", *_names(track))))
     measurable(names, {"heldout": heldout is not None, "truth": truth is not None, "layers": solver.layered})
     if solver.driver == "compiled":
-        _checkpoints(solver.default_checkpoints if checkpoints is None else checkpoints, 0, limit)
+        checkpoint_steps(solver.default_checkpoints if checkpoints is None else checkpoints, 0, limit)
 
 
 def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> None:
@@ -148,6 +148,9 @@ def _check_member(problem: Problem, solver: Solver, data: tuple[Any, Any]) -> No
     if not isinstance(problem.misfit, solver.misfits):
         known = " or ".join(misfit.__name__ for misfit in solver.misfits)
         raise ValueError(f"{type(solver).__name__} works with a misfit {known}, not {problem.misfit!r}")
+    for each in fields(solver) if solver.driver == "host" else ():  # pyright: ignore[reportArgumentType]
+        if np.ndim(value := getattr(solver, each.name)) and hasattr(value, "dtype"):
+            raise ValueError(f"{each.name} is an array: a run takes one number, and a batch a solver for each")
     solver.check(problem)
     for name, item in zip(("heldout", "truth"), data, strict=True):
         if item is not None and tuple(item.shape) != tuple(problem.shape):
@@ -160,11 +163,11 @@ def _continue_apart(
     problems: list[Any], solvers: list[Any], states: list[Any], data: list[Any], many: int, options: dict[str, Any]
 ) -> list[Solution]:
     """Runs that stand at different steps go on in one batch per step."""
-    clocks = [_clock(_pick(states, i)) for i in range(many)]
+    clocks = [_clock(pick(states, i)) for i in range(many)]
     done: dict[int, Solution] = {}
     for clock in dict.fromkeys(clocks):
         part = [i for i in range(many) if clocks[i] == clock]
-        ones = [[_pick(items, i) for i in part] for items in (problems, solvers, states, data)]
+        ones = [[pick(items, i) for i in part] for items in (problems, solvers, states, data)]
         heldout, truth = ([pair[k] for pair in ones[3]] for k in (0, 1))
         runs = solve_batch(
             ones[0], ones[1], states=ones[2], heldout=None if heldout[0] is None else heldout,
@@ -248,7 +251,12 @@ def _align(values: list[np.ndarray]) -> np.ndarray:
     return np.stack([np.pad(value, (0, width - len(value))) for value in values])
 
 
-def _checkpoints(given: int | Sequence[int], first: int, last: int) -> np.ndarray:
+def checkpoint_steps(given: int | Sequence[int], first: int, last: int) -> np.ndarray:
+    """The steps from `first` to `last` at which a run is measured, ascending: evenly spaced, or as they are given.
+
+    Raises:
+        ValueError: if the number is not positive, or a step not between 0 and `last`.
+    """
     if isinstance(given, int | np.integer):
         if given < 1:
             raise ValueError(f"checkpoints must be a positive number or a list of steps, not {given}")
@@ -262,8 +270,18 @@ def _checkpoints(given: int | Sequence[int], first: int, last: int) -> np.ndarra
     return np.unique(np.append(steps[steps >= first], last)).astype(int)
 
 
+def listed(item: Any) -> list[Any]:
+    """The items of a sequence, or one item that all runs of a batch share."""
+    return list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
+
+
+def pick(items: Sequence[Any], i: int) -> Any:
+    """The item of run i of a batch."""
+    return items[i] if len(items) > 1 else items[0]
+
+
 def _sequence(item: Any, kind: type, name: str) -> list[Any]:
-    items = list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
+    items = listed(item)
     for one in items:
         if not isinstance(one, kind):
             raise ValueError(f"{name} must be a rankwise {name}, not {type(one).__name__}")
@@ -272,18 +290,17 @@ def _sequence(item: Any, kind: type, name: str) -> list[Any]:
 
 def _data(heldout: Any, truth: Any) -> list[tuple[Any, Any]]:
     """(heldout, truth) pairs, one shared or one per run."""
-    heldouts = list(heldout) if isinstance(heldout, Sequence) else [heldout]
-    stacked = isinstance(truth, Sequence) and not isinstance(truth, LowRank)
-    truths = [None if t is None else np.asarray(t) for t in (truth if stacked else [truth])]
+    heldouts, truths = listed(heldout), [None if t is None else np.asarray(t) for t in listed(truth)]
     many = max(len(heldouts), len(truths))
-    return [(_pick(heldouts, i), _pick(truths, i)) for i in range(many)]
+    return [(pick(heldouts, i), pick(truths, i)) for i in range(many)]
 
 
-def _pick(items: Sequence[Any], i: int) -> Any:
-    return items[i] if len(items) > 1 else items[0]
+def common_length(*groups: Sequence[Any]) -> int:
+    """How many runs a batch has, of sequences with an item for each run or one for all.
 
-
-def _common_length(*groups: Sequence[Any]) -> int:
+    Raises:
+        ValueError: if a sequence is empty, or two have different numbers of items.
+    """
     lengths = {len(group) for group in groups} - {1}
     if 0 in lengths or len(lengths) > 1:
         raise ValueError(f"the sequences of a batch must have one item or the same number, not {sorted(lengths)}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from rankwise.checkpoint.identity import described, surroundings
 from rankwise.checkpoint.saving import RUN, Member, identity, load, save
-from rankwise.loop import Progress, _checkpoints, check, solve_batch
+from rankwise.loop import Progress, check, checkpoint_steps, common_length, listed, pick, solve_batch
 from rankwise.plain import checked
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
@@ -60,15 +60,15 @@ def solve_batch_resumable(
 ) -> list[Solution]:
     """`solve_batch` that saves the whole batch as `solve_resumable` saves one run."""
     checked(every, "every", above=0)
-    members = _members(problem, solver, keys, heldout, truth)
+    members = _members(problem, solver, list(keys), heldout, truth)
     first, options = members[0], {"track": track, "heldout": heldout, "truth": truth}
     limit = first.solver.last_step(None) if max_steps is None else max_steps
     check(
         first.problem, first.solver, max_steps=limit, track=track, checkpoints=checkpoints,
-        heldout=_items(heldout)[0], truth=_items(truth)[0],
+        heldout=listed(heldout)[0], truth=listed(truth)[0],
     )  # fmt: skip
     many = first.solver.default_checkpoints if checkpoints is None else checkpoints
-    course = Course(int(limit), _checkpoints(many, 0, limit) if first.compiled else None, first.solver.check_every)
+    course = Course(int(limit), checkpoint_steps(many, 0, limit) if first.compiled else None, first.solver.check_every)
     asked = {"key": list(keys), "max_steps": course.limit, "checkpoints": course.steps, **options}
     about = surroundings() | identity(members)
     for name, value in asked.items():
@@ -187,11 +187,6 @@ def _follow(
 
 def _members(problem: Any, solver: Any, *others: Any) -> list[Member]:
     """The members of a batch, each with its problem and solver."""
-    problems, solvers = _items(problem), _items(solver)
-    many = max(len(_items(item)) for item in (problems, solvers, *others))
-    pick = [items if len(items) == many else items * many for items in (problems, solvers)]
-    return [Member(*pair) for pair in zip(*pick, strict=False)]
-
-
-def _items(item: Any) -> list[Any]:
-    return list(item) if isinstance(item, Sequence) and not isinstance(item, str) else [item]
+    problems, solvers = listed(problem), listed(solver)
+    many = common_length(problems, solvers, *map(listed, others))
+    return [Member(pick(problems, i), pick(solvers, i)) for i in range(many)]
