@@ -15,7 +15,7 @@ help:
 	@echo "make check      test, lint, types, contracts and docs: what CI runs"
 	@echo "make reproduce  print the published numbers again (minutes)"
 	@echo "make bench      time rankwise against a plain PyTorch loop, and from a cold shell (minutes)"
-	@echo "make recovery   recovery from few entries, every method; goes on where it stopped (hours)"
+	@echo "make recovery   recovery from few entries: tables, and success against rho; goes on where it stopped (hours)"
 
 demo: $(VENV)/.base
 	@mkdir -p examples/out
@@ -48,12 +48,15 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/steps_per_second.py
 	$(BIN)/python benchmarks/cold_start.py
 
-# Another version of it, in a folder of its own: make recovery ARGS=--quick
-recovery: RECOVERY := benchmarks/out/recovery$(if $(findstring --quick,$(ARGS)),-quick)
+# The kinds of instances with their targets, then success against the number of entries, each with its page. Another
+# version of both, in folders of their own: make recovery ARGS=--quick
+recovery: END := $(if $(findstring --quick,$(ARGS)),-quick)
 recovery: $(VENV)/.base
 	@mkdir -p benchmarks/out
-	$(BIN)/rankwise study run recovery --out $(RECOVERY) $(ARGS)
-	$(BIN)/rankwise report $(RECOVERY)
+	$(BIN)/rankwise study run recovery --out benchmarks/out/recovery$(END) $(ARGS)
+	$(BIN)/rankwise report benchmarks/out/recovery$(END)
+	$(BIN)/rankwise study run recovery_grid --out benchmarks/out/recovery_grid$(END) $(ARGS)
+	$(BIN)/rankwise report benchmarks/out/recovery_grid$(END)
 
 check: test lint types contracts docs
 

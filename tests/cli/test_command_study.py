@@ -126,6 +126,13 @@ def test_an_interruption_says_that_records_stay(study, monkeypatch):
     assert study.json("study", "status", "trial")["done"] == 0
 
 
+def test_a_shipped_study_is_copied_here_unless_told_where_to(shell, tmp_path):
+    assert shell("study", "new", "--from", "theory") == shell("study", "new", "mine.toml", "--from", "theory") == 0
+    assert shell.out == "study: mine.toml\n"
+    assert tmp_path.joinpath("theory.toml").read_bytes() == tmp_path.joinpath("mine.toml").read_bytes() != b""
+    assert shell.refuses("study", "new", "--from", "theory") == "rankwise: theory.toml exists already"
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

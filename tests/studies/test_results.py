@@ -3,8 +3,12 @@
 import html
 import re
 from importlib import resources
+from pathlib import Path
 
+import duckdb
+import numpy as np
 import pyarrow.parquet as pq
+from made_up import error
 
 from rankwise.report import render_study
 from rankwise.studies.results import write_results
@@ -17,6 +21,23 @@ def test_the_flat_table_says_why_a_case_failed(make):
     table = pq.read_table(folder.path / "results.parquet").to_pylist()
     ends = [(one["result"], one["sentence"]) for one in table]
     assert ends == [("converged", "It converged.")] * 17 + [("failed", "ValueError: no")]
+
+
+def test_the_queries_of_the_page_of_studies_give_what_is_on_record(make, tmp_path, monkeypatch):
+    page = Path(__file__).parents[2].joinpath("docs/studies.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    def put(one):
+        one["curves"]["train_loss"] = [0.5, 0.25, 0.125, float(one["key"])]
+
+    write_results(make("figure1", grid={"depth": {"axes": ["depth", "scale"]}}, change=put))
+    monkeypatch.chdir(tmp_path)
+    medians, runs = (duckdb.sql(query).fetchall() for query in block.rstrip(";\n").split(";"))
+    labels = [{"scale": scale, "seed": seed} for scale in (0.1, 0.01) for seed in range(3)]
+    found = {depth: np.median([error({"depth": depth, **one}) for one in labels]) for depth in (2, 3)}
+    assert dict(medians) == found
+    assert len(runs) == 12
+    assert (2, 0.01, 1.5, [0.5, 0.25, 0.125, 2.0]) in runs
 
 
 def shown(make, **table):

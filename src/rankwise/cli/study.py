@@ -185,7 +185,7 @@ def _say(options: argparse.Namespace, standing: Any, folder: Path) -> None:
 
 
 def _add_new(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the study to write")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the study to write (default: NAME.toml)")
     parser.add_argument("--from", dest="source", required=True, metavar="NAME", help="the shipped study to start from")
 
 
@@ -194,11 +194,12 @@ def _new(options: argparse.Namespace) -> int:
     from rankwise.studies.library import shipped
 
     source = look_up(options.source, shipped(), "study")
-    refuse_no_file(options.file)
-    if Path(options.file).exists():
-        raise ValueError(f"{options.file} exists already")
-    shutil.copyfile(source, options.file)
-    print(f"study: {options.file}")  # noqa: T201
+    file = f"{options.source}.toml" if options.file is None else options.file
+    refuse_no_file(file)
+    if Path(file).exists():
+        raise ValueError(f"{file} exists already")
+    shutil.copyfile(source, file)
+    print(f"study: {file}")  # noqa: T201
     return 0
 
 
