@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import rankwise as rw
-from rankwise import identifiability as ident
+from rankwise import tangent
 from rankwise.identifiability import completable, identifiability
 from rankwise.lowrank import LowRank, degrees_of_freedom
+from rankwise.solvers.symmetric_part import folded
 
 
 def jacobian_rank(problem, matrix):
@@ -60,8 +61,8 @@ def test_iteration_and_decomposition_find_the_same_stiffness(monkeypatch):
     truth = rw.low_rank((60, 70), 3, key=3)
     problem = rw.observe(truth, 900, key=4, min_degree=4)
     exact = identifiability(problem, truth).stiffness
-    monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
-    monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
+    monkeypatch.setattr(tangent, "DENSE_UNKNOWNS", 0)
+    monkeypatch.setattr(tangent, "DOUBTFUL", 0.0)
     assert identifiability(problem, truth).stiffness == pytest.approx(exact, rel=1e-3)
 
 
@@ -99,7 +100,7 @@ def test_a_sparse_join_of_large_blocks_is_not_taken_for_firm():
     mask = np.kron(np.eye(2), np.ones((450, 450))) * (rng.random((900, 900)) < 0.05) > 0
     rows, cols = np.nonzero(mask)
     problem = rw.Completion((900, 900), rows, cols, np.ones(len(rows)))
-    assert ident.DENSE_UNKNOWNS < 900 * 3
+    assert tangent.DENSE_UNKNOWNS < 900 * 3
     assert not completable(problem, 3)
 
 
@@ -131,9 +132,9 @@ def leverages(problem, matrix, symmetric=False):
 @pytest.mark.parametrize("iterated", [False, True])
 def test_observations_of_leverage_one_are_counted(rho, iterated, monkeypatch):
     if iterated:
-        monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
-        monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
-        monkeypatch.setattr(ident, "ITERATIONS", 1_000)
+        monkeypatch.setattr(tangent, "DENSE_UNKNOWNS", 0)
+        monkeypatch.setattr(tangent, "DOUBTFUL", 0.0)
+        monkeypatch.setattr(tangent, "ITERATIONS", 1_000)
     truth, counts = rw.low_rank((20, 25), 2, key=0), []
     for key in range(12):
         problem = rw.observe(truth, int(rho * degrees_of_freedom(2, (20, 25))), key=key, min_degree=2)
@@ -167,8 +168,8 @@ def test_measurements_are_tested_once_there_is_one_more_than_needed():
 @pytest.mark.parametrize("iterated", [False, True])
 def test_of_symmetric_entries_and_their_mirror_images_both_count(iterated, monkeypatch):
     if iterated:
-        monkeypatch.setattr(ident, "DENSE_UNKNOWNS", 0)
-        monkeypatch.setattr(ident, "DOUBTFUL", 0.0)
+        monkeypatch.setattr(tangent, "DENSE_UNKNOWNS", 0)
+        monkeypatch.setattr(tangent, "DOUBTFUL", 0.0)
     left = np.random.default_rng(0).standard_normal((25, 2))
     truth = LowRank(left * [1, -1], left)
     problem = rw.observe(truth, 130, key=1, min_degree=3)
@@ -217,3 +218,66 @@ def test_too_few_generic_measurements_hold_nothing_in_either_precision(dtype):
     assert identifiability(twice, truth).observations == degrees - 1
     assert not identifiability(twice, truth).holds
     assert identifiability(rw.sense(truth, degrees + 1, key=1, dtype=dtype), truth).holds
+
+
+def shared_blocks(side, rank, shared, seed=0):
+    """Two fully seen diagonal blocks of a symmetric matrix of a rank, with so many indices in both."""
+    count = 2 * side - shared
+    factor = np.random.default_rng(seed).standard_normal((count, rank))
+    seen = np.zeros((count, count), bool)
+    seen[:side, :side] = seen[count - side :, count - side :] = True
+    return factor, rw.Completion.from_dense(np.where(seen, factor @ factor.T, np.nan))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_blocks_of_a_symmetric_matrix_are_fixed_by_rank_shared_indices(rank):
+    # With one fewer either may be reflected: another matrix, as far from it as that is large, has the same entries.
+    factor, problem = shared_blocks(7, rank, rank - 1)
+    found = identifiability(problem, LowRank(factor, factor), symmetric=True)
+    assert (found.holds, found.untested, found.alone) == (True, 0, False)
+    shared = factor[7 - rank + 1 : 7]
+    away = np.linalg.svd(shared, full_matrices=True)[2][-1] if rank > 1 else np.ones(1)
+    other = factor.copy()
+    other[7:] -= 2 * np.outer(other[7:] @ away, away)
+    assert np.abs(problem.residual(LowRank(other, other))).max() < 1e-12
+    assert np.abs(other @ other.T - factor @ factor.T).max() > 0.1
+    factor, problem = shared_blocks(7, rank, rank)
+    assert identifiability(problem, LowRank(factor, factor), symmetric=True).alone
+
+
+def test_reflections_of_what_is_loose_are_no_matter_and_sensing_has_none():
+    # The last index is seen with two others: its equations are quadratic, and hold at two matrices.
+    factor = np.random.default_rng(0).standard_normal((9, 2))
+    seen = np.ones((9, 9), bool)
+    seen[8] = seen[:, 8] = False
+    seen[8, :2] = seen[:2, 8] = True
+    problem = folded(rw.Completion.from_dense(np.where(seen, factor @ factor.T, np.nan)), exact=True)
+    found = identifiability(problem, LowRank(factor, factor), symmetric=True)
+    assert found.alone
+    hanging = ~seen
+    hanging[8, :2] = hanging[:2, 8] = True
+    np.testing.assert_array_equal(found.hanging, hanging)
+    sensing = rw.sense(LowRank(factor, factor), 30, key=0)
+    assert identifiability(sensing, LowRank(factor, factor), symmetric=True).alone
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
+def test_what_hangs_on_one_entry_that_joins_two_blocks(shape):
+    truth = rw.low_rank(shape, 1, key=0)
+    seen = np.zeros(shape, bool)
+    seen[:12, :9] = seen[12:, 9:] = True
+    seen[0, 9] = True
+    found = identifiability(rw.Completion.from_dense(np.where(seen, truth.dense(), np.nan)), truth)
+    assert (found.holds, found.untested) == (True, 1)
+    expected = np.zeros(shape, bool)
+    expected[:12, 9:] = expected[12:, :9] = True
+    np.testing.assert_array_equal(found.hanging, expected)
+    whole = identifiability(rw.Completion.from_dense(truth.dense()), truth)
+    assert whole.hanging is None
+
+
+def test_the_zero_matrix_is_held_only_where_every_row_and_column_is_seen():
+    zero = LowRank(np.zeros((4, 0)), np.zeros((3, 0)))
+    rows, cols = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 0])
+    assert identifiability(rw.Completion((4, 3), rows, cols, np.zeros(4)), zero).holds
+    assert not identifiability(rw.Completion((4, 3), rows[:3], cols[:3], np.zeros(3)), zero).holds

@@ -327,6 +327,31 @@ def test_exact_measurements_do_not_contradict_one_another_in_their_precision(dty
             rw.recover(problem.replace(values=off))
 
 
+def test_parts_of_a_symmetric_matrix_that_may_be_reflected_are_not_certified():
+    factor, seen = np.random.default_rng(1).standard_normal((11, 2)), np.zeros((11, 11), bool)
+    seen[:6, :6] = seen[5:, 5:] = True
+    truth = factor @ factor.T
+    one = rw.recover(rw.Completion.from_dense(np.where(seen, truth, np.nan)), symmetric=True, compare=False, tries=2)
+    assert one.certificate.held.holds
+    assert not one.certified
+    assert "another matrix of this rank may fit as well" in one.certificate.sentence
+    seen[4:, 4:] = True
+    two = rw.recover(rw.Completion.from_dense(np.where(seen, truth, np.nan)), symmetric=True)
+    assert two.certified
+    np.testing.assert_allclose(two.matrix.dense(), truth, atol=1e-9)
+
+
+def test_an_answer_that_predicts_no_better_than_zeros_says_so():
+    # 66 noisy entries, for 54 parameters at rank 2.
+    told = {}
+    for key in (2, 4):
+        problem = rw.observe(rw.low_rank((14, 15), 2, key=key), 66, key=key, noise=0.5, min_degree=3)
+        found = rw.recover(problem, tries=1)
+        assert not found.certified
+        told[key] = found.winner.holdout_rmse < 1.2, "no better than zeros" in found.reason
+    assert told == {2: (False, True), 4: (True, False)}
+
+
 def test_contradictions_among_many_measurements_are_refused_too(monkeypatch):
     truth = rw.low_rank((12, 12), 2, key=0)
     problem = rw.sense(truth, 2_100, key=1)

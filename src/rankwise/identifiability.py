@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
 from rankwise.plain import positive_integer
-from rankwise.problems import Completion, Problem, Sensing
+from rankwise.problems import Completion, Problem
+from rankwise.problems.independence import independent
+from rankwise.tangent import BLOCK, SINGULAR, UNTESTED, Solve, TangentSystem, eliminated, held_fast, joint
 
-# Up to so many unknowns the Gauss-Newton matrix is decomposed densely. Up to so many more this decides where
-# iterations, which are faster there, do not settle or find less than the share DOUBTFUL of the average; beyond, nothing
-# is shown then.
-DENSE_UNKNOWNS, MOST_DENSE_UNKNOWNS, DOUBTFUL = 2_500, 6_000, 1e-5
-# A least eigenvalue below this share of the average counts as zero: rounding leaves up to 1e-12 of it.
-SINGULAR = 1e-10
-# Iterations for the least eigenvalue, and how many eigenvectors are carried along.
-ITERATIONS, INVERSE_ITERATIONS, BLOCK = 200, 8, 4
-# Up to so many measurements are compared; Gram eigenvalues below this share of the largest count as zero, or below
-# the rounding of measurements that are computed in single precision.
-MOST_COMPARED, DEPENDENT = 2_000, 1e-12
-# Of more measurements, random combinations are compared where these take no more numbers than this.
-MOST_SKETCHED = 10**8
-# An iterated eigenvalue counts if its residual is at most this share of it.
-SETTLED = 0.1
-# Leverages above 1 - UNTESTED^2 count as 1. Conjugate gradients find the residuals that tell to a tenth of UNTESTED,
-# judged by what the last LAG steps have gained, in so many steps.
-UNTESTED, LAG, LEVERAGE_STEPS = 1e-4, 10, 1_000
+# Singular values of stress matrices below this share of the largest count as zero: iterated ones are no more exact.
+STRESSED = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Identifiability:
     """How firmly observations hold a matrix among those of its rank.
 
@@ -49,15 +31,32 @@ class Identifiability:
     average over all coordinates; for completions the least of the Schur complement that is left when the longer factor
     is eliminated, which is at least as large. 0 to rounding where some direction is not seen at all.
     whole: whether there are as many observations as entries, so that they determine every matrix.
-    untested: how many observations have leverage 1, None unless the directions are held: the others do not say what
-    these should be, so to first order they are fitted whatever their values.
+    loose: which observations have leverage 1, as indices, None unless the directions are held: the others do not say
+    what these should be, so to first order they are fitted whatever their values.
+    moves: tangent directions, each a matrix, in which other values of those would move the answer, 4 at random: an
+    entry that none of them changes does not hang on them.
+    alone: of a symmetric matrix, whether a generic one is the only one of its rank with these observations, but for
+    entries that hang on loose ones, as far as its stresses tell; None otherwise.
     """
 
     observations: int
     degrees: int
     stiffness: float
     whole: bool = False
-    untested: int | None = None
+    loose: np.ndarray | None = None
+    moves: tuple[LowRank, ...] = ()
+    alone: bool | None = None
+
+    @property
+    def untested(self) -> int | None:
+        """How many observations have leverage 1; None unless the directions are held."""
+        return None if self.loose is None else len(self.loose)
+
+    @property
+    def hanging(self) -> np.ndarray | None:
+        """Which entries hang on loose observations, shape (d1, d2); None if none do."""
+        moved = [np.abs(move.dense()) for move in self.moves]
+        return np.any([one > UNTESTED * one.max() for one in moved], axis=0) if moved else None
 
     @property
     def holds(self) -> bool:
@@ -83,6 +82,9 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     whatever signs the eigenvalues are.
     Where the directions are held, the leverages H_ii of the observations, H = J (J^T J)^+ J^T, are compared with 1 by
     the residuals (I - H) g of 4 Gaussian vectors g, whose variances are 1 - H_ii.
+    These residuals are the stresses of the answer: J^T w = 0. Of a symmetric matrix U S U^T, which entries determine up
+    to reflections of parts at first, S(w) = sum_i w_i A_i has S(w) U = 0, and where no direction outside the span of U
+    is in the kernel of all, a generic matrix of the rank is the only one with its observations.
     The matrix and the measurements are taken for exact and worked with in float64 whatever their precision. That is
     sound of a pattern: J has its largest rank at almost every matrix of the rank and nowhere a larger one, so that what
     cannot be determined shows as 0 to the rounding of float64 at a float32 matrix too, however far from the truth it
@@ -92,7 +94,9 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     Raises:
         ValueError: if the shapes differ, the factors do not have full column rank, or a symmetric matrix is not square.
 
-    Source: Kiraly, Theran, Tomioka 2015 (`kiraly2015algebraic`), theorem 10 (generic finite completability).
+    Source: Kiraly, Theran, Tomioka 2015 (`kiraly2015algebraic`), theorem 10 (generic finite completability); Singer and
+    Cucuringu 2010 (`singer2010uniqueness`), section 4, after Connelly 2005 (`connelly2005generic`), theorem 1.3
+    (stresses and generic global rigidity).
     """
     if tuple(matrix.shape) != tuple(problem.shape):
         raise ValueError(f"the matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
@@ -102,16 +106,39 @@ def identifiability(problem: Problem, matrix: LowRank, symmetric: bool = False) 
     if not (matrix.rank <= min(matrix.shape) and np.isfinite(s).all() and (s > 0).all()):
         raise ValueError("the factors must have full column rank")
     every, degrees = (degrees_of_freedom(r, problem.shape, symmetric) for r in (min(problem.shape), matrix.rank))
-    count = _independent(problem, symmetric, degrees, every)
+    count = independent(problem, symmetric, degrees)
     whole = count >= every
     if matrix.rank == 0 or count < degrees:
-        return Identifiability(count, degrees, math.inf if matrix.rank == 0 else 0.0, whole)
+        held = matrix.rank == 0 and _sees_all(problem)
+        return Identifiability(count, degrees, math.inf if held else 0.0, whole)
     if isinstance(problem, Completion) and not symmetric:
-        system = _eliminated(problem, u, v)
+        system = eliminated(problem, u, v)
     else:
-        system = _joint(problem, u, v, symmetric)
-    stiffness, untested = _held(system) if isinstance(system, _System) else (system, None)
-    return Identifiability(count, degrees, stiffness, whole, untested)
+        system = joint(problem, u, v, symmetric)
+    if not isinstance(system, TangentSystem):
+        return Identifiability(count, degrees, system, whole)
+    stiffness, solve = held_fast(system)
+    stresses = None if solve is None else _stresses(system, solve)
+    if solve is None or stresses is None:
+        return Identifiability(count, degrees, 0.0 if solve else stiffness, whole)
+    loose = np.flatnonzero(np.abs(stresses).max(axis=1) <= UNTESTED)
+    alone = _alone(problem, u, stresses) if symmetric and not whole else None
+    moves = _moves(problem, system, solve, loose, (u, v), symmetric) if len(loose) else ()
+    return Identifiability(count, degrees, stiffness, whole, loose, moves, alone)
+
+
+def _sees_all(problem: Problem) -> bool:
+    """Whether every row and every column is part of some observation: without, the zero matrix is not held."""
+    seen = np.asarray(problem.adjoint(np.random.default_rng(0).standard_normal(problem.size).astype(problem.dtype)))
+    return bool(seen.any(axis=0).all() and seen.any(axis=1).all())
+
+
+def determined(problem: Problem, matrix: LowRank) -> bool:
+    """Whether the observations are more than the parameters of the matrix, or all entries, and hold it fast."""
+    if not (matrix.singular_values() > 0).all():
+        return False
+    found = identifiability(problem, matrix)
+    return found.holds and found.overdetermined
 
 
 def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
@@ -133,243 +160,68 @@ def completable(problem: Completion, rank: int, key: Any = 0) -> bool:
     return identifiability(problem, LowRank(rng.standard_normal((d1, rank)), rng.standard_normal((d2, rank)))).holds
 
 
-def _independent(problem: Problem, symmetric: bool, degrees: int, every: int) -> int:
-    """How many of the measurements are linearly independent, as far as they are compared."""
-    if not isinstance(problem, Completion) and problem.size <= MOST_COMPARED:
-        return _rank(*gram_matrix(problem, symmetric))
-    known = problem.distinct(symmetric)
-    asked = min(every if known >= every else degrees + 1, known, MOST_COMPARED)
-    if isinstance(problem, Completion) or asked * problem.shape[0] * problem.shape[1] > MOST_SKETCHED:
-        return known
-    found = _rank(*_sketch(problem, asked, symmetric))
-    if found < asked:
-        return found
-    return known if asked >= min(every, known) else min(known, every - 1)
-
-
-def _sketch(problem: Problem, count: int, symmetric: bool) -> tuple[np.ndarray, float]:
-    """As `gram_matrix`, of so many random combinations of the measurements: of rank `count` if theirs is no lower."""
-    weights = np.random.default_rng(0).standard_normal((count, problem.size)).astype(problem.dtype)
-    combined = np.stack([np.asarray(problem.adjoint(one)) for one in weights])
-    dependent = max(DEPENDENT, problem.size * float(np.finfo(combined.dtype).eps))
-    combined = (combined + combined.transpose(0, 2, 1)) / 2 if symmetric else combined
-    flat = np.asarray(combined.reshape(count, -1), float)
-    return flat @ flat.T, dependent
-
-
-def _rank(gram: np.ndarray, dependent: float) -> int:
-    """How many eigenvalues of a Gram matrix lie above this share of the largest."""
-    values = np.linalg.eigvalsh(gram)
-    return int(np.count_nonzero(values > dependent * values[-1]))
-
-
-def gram_matrix(problem: Problem, symmetric: bool = False) -> tuple[np.ndarray, float]:
-    """<A_i, A_j>, shape (m, m), in float64, and the share of its largest eigenvalue below which others count as zero.
-
-    symmetric: of the symmetric parts of the A_i.
-    """
-    if isinstance(problem, Sensing):
-        sensors = np.asarray(problem.sensors, float)
-        flat = ((sensors + sensors.transpose(0, 2, 1)) / 2 if symmetric else sensors).reshape(problem.size, -1)
-        gram = flat @ flat.T
-    else:
-
-        def seen(row: np.ndarray) -> np.ndarray:
-            back = np.asarray(problem.adjoint(row))
-            return np.asarray(problem.measure((back + back.T) / 2 if symmetric else back))
-
-        gram = np.stack([seen(row) for row in np.eye(problem.size)])
-    dependent = max(DEPENDENT, problem.size * float(np.finfo(gram.dtype).eps))
-    return np.asarray((gram + gram.T) / 2, float), dependent
-
-
-@dataclass(frozen=True, eq=False)
-class _System:
-    """Least squares in the tangent space: N = J^T (I - Q Q^T) J + average G G^T.
-
-    jacobian: J (m, n r), the derivative in the rows of a factor, n blocks of r. basis: Q (m, k), an orthonormal basis
-    of what the other factor, which is eliminated, can fit; None if there is none. gauge: G (n r, g), orthonormal, the
-    changes of basis, which J does not see. average: of J's squares over all coordinates. blocks: those of J^T J on the
-    diagonal, (n, r, r); None if J is dense.
-    """
-
-    jacobian: Any
-    basis: Any
-    gauge: np.ndarray
-    average: float
-    blocks: np.ndarray | None
-
-    @property
-    def unknowns(self) -> int:
-        """n r."""
-        return self.jacobian.shape[1]
-
-    def outside(self, y: np.ndarray) -> np.ndarray:
-        """(I - Q Q^T) y."""
-        return y if self.basis is None else y - self.basis @ (self.basis.T @ y)
-
-    def product(self, x: np.ndarray) -> np.ndarray:
-        """N x for x (n r, k)."""
-        return self.jacobian.T @ self.outside(self.jacobian @ x) + self.average * (self.gauge @ (self.gauge.T @ x))
-
-    def dense(self) -> np.ndarray:
-        """N."""
-        normal = self.jacobian.T @ self.jacobian
-        if self.basis is not None:
-            coupling = self.jacobian.T @ self.basis
-            normal = normal - coupling @ coupling.T
-        normal = normal.toarray() if scipy.sparse.issparse(normal) else normal
-        return normal + self.average * (self.gauge @ self.gauge.T)
-
-
-def _eliminated(problem: Completion, u: np.ndarray, v: np.ndarray) -> _System | float:
-    """The system of a completion in its shorter factor; a stiffness of (nearly) 0 if some row or column is loose."""
-    rows, cols = problem.rows, problem.cols
-    if u.shape[0] > v.shape[0]:
-        u, v, rows, cols = v, u, cols, rows
-    (n, r), size = u.shape, v.shape[0]
-    average = problem.size / (n * size)
-    order, basis, least = np.argsort(cols, kind="stable"), np.empty((problem.size, r)), math.inf
-    for seen in np.split(order, np.cumsum(np.bincount(cols, minlength=size))[:-1]):
-        if len(seen) < r:
-            return 0.0
-        # An orthonormal basis of what the column's entries see: forming B_j would square the condition number.
-        basis[seen], sigma, _ = np.linalg.svd(u[rows[seen]], full_matrices=False)
-        least = min(least, float(sigma[-1]) ** 2)
-    if least <= SINGULAR * average:
-        return least / average
-    blocks = np.zeros((n, r, r))
-    np.add.at(blocks, rows, v[cols][:, :, None] * v[cols][:, None, :])
-    least = float(np.linalg.eigvalsh(blocks)[:, 0].min())
-    if least <= SINGULAR * average:
-        return max(least, 0.0) / average
-    pointer, within = np.arange(problem.size + 1) * r, np.arange(r)
-
-    def spread(data: np.ndarray, places: np.ndarray, length: int) -> scipy.sparse.csr_array:
-        columns = (places[:, None] * r + within).ravel()
-        return scipy.sparse.csr_array((data.ravel(), columns, pointer), shape=(problem.size, length * r))
-
-    # The changes of basis U K, orthonormal since U is.
-    gauge = np.einsum("ia,bc->icab", u, np.eye(r)).reshape(n * r, r * r)
-    return _System(spread(v[cols], rows, n), spread(basis, cols, size), gauge, average, blocks)
-
-
-def _joint(problem: Problem, u: np.ndarray, v: np.ndarray, symmetric: bool) -> _System:
-    """The system in both factors, or in the one of a symmetric matrix."""
-    (d1, r), d2 = u.shape, v.shape[0]
-    jacobian = problem.factor_jacobian(u, u if symmetric else v)
-    if isinstance(jacobian, scipy.sparse.linalg.LinearOperator):
-        jacobian = jacobian @ np.eye(jacobian.shape[1])
-    sparse = scipy.sparse.issparse(jacobian)
-    jacobian = scipy.sparse.csr_array(jacobian, dtype=float) if sparse else np.asarray(jacobian, float)
-    kernels = [np.outer(np.eye(r)[a], np.eye(r)[b]) for a in range(r) for b in range(r)]
-    if symmetric:
-        jacobian = jacobian[:, : d1 * r] + jacobian[:, d1 * r :]
-        turns = [(u @ (k - k.T)).ravel() for k in kernels if np.triu(k, 1).any()]
-    else:
-        turns = [np.concatenate([(u @ k).ravel(), -(v @ k.T).ravel()]) for k in kernels]
-    length = d1 if symmetric else d1 + d2
-    gauge = np.linalg.qr(np.array(turns).T)[0] if turns else np.zeros((length * r, 0))
-    average = float((jacobian**2).sum()) / (length * r)
-    blocks = _blocks(jacobian, length, r) if scipy.sparse.issparse(jacobian) else None
-    return _System(jacobian, None, gauge, average, blocks)
-
-
-def _blocks(jacobian: Any, n: int, r: int) -> np.ndarray:
-    """The diagonal blocks of J^T J, shape (n, r, r), of a sparse J."""
-    gram = (jacobian.T @ jacobian).tocoo()
-    rows, cols = gram.coords
-    inside, blocks = rows // r == cols // r, np.zeros((n, r, r))
-    np.add.at(blocks, (rows[inside] // r, rows[inside] % r, cols[inside] % r), gram.data[inside])
-    return blocks
-
-
-def _held(system: _System) -> tuple[float, int | None]:
-    """The least eigenvalue of N over the average, and how many observations have leverage 1; 0 and None if singular."""
-    if system.blocks is not None and system.unknowns > DENSE_UNKNOWNS:
-        inverse = np.linalg.inv(system.blocks + SINGULAR * system.average * np.eye(system.blocks.shape[-1]))
-        least = _least_iterated(lambda x: system.product(x) / system.average, system.average * inverse)
-        if least is not None:
-            untested = _untested(system, partial(_conjugate_gradients, system.product, inverse))
-            return (0.0 if untested is None else least), untested
-        if system.unknowns > MOST_DENSE_UNKNOWNS:
-            return 0.0, None
-    normal = system.dense()
-    factor, failed = scipy.linalg.lapack.dpotrf(normal, lower=True)
-    if failed:
-        return 0.0, None
-
-    def solve(b: np.ndarray) -> np.ndarray:
-        return scipy.linalg.lapack.dpotrs(factor, b, lower=True)[0]
-
-    stiffness = _least_eigenvalue(normal, solve) / system.average
-    return stiffness, _untested(system, solve) if stiffness > SINGULAR else None
-
-
-def _untested(system: _System, solve: Callable[[np.ndarray], np.ndarray | None]) -> int | None:
-    """How many observations have leverage 1; None if solving N x = b did not settle."""
+def _stresses(system: TangentSystem, solve: Solve) -> np.ndarray | None:
+    """(I - H) g for Gaussian g, shape (m, 4): J^T of them is 0. None if solving N x = b did not settle."""
     y = system.outside(np.random.default_rng(0).standard_normal((system.jacobian.shape[0], BLOCK)))
     x = solve(system.jacobian.T @ y)
+    return None if x is None else y - system.outside(system.jacobian @ x)
+
+
+def _alone(problem: Problem, u: np.ndarray, stresses: np.ndarray) -> bool:
+    """Whether nothing outside the span of U (d, r) is in the kernel of every stress matrix, the symmetric part of S.
+
+    Indices without any stress, those of loose observations, are left out.
+    """
+    squares = np.zeros((len(u), len(u)))
+    for stress in stresses.T:
+        matrix = np.asarray(problem.adjoint(stress.astype(problem.dtype)), float)
+        matrix = matrix + matrix.T
+        squares += matrix @ matrix
+    sizes = squares.diagonal()
+    stressed = sizes > STRESSED**2 * sizes.max()
+    kernel = np.linalg.svd(u[stressed], compute_uv=False)
+    values, rank = np.linalg.eigvalsh(squares[np.ix_(stressed, stressed)]), u.shape[1]
+    if len(kernel) < rank or not kernel[-1] > STRESSED:
+        return False
+    return bool(len(values) == rank or values[rank] > STRESSED**2 * values[-1])
+
+
+def _moves(
+    problem: Any,
+    system: TangentSystem,
+    solve: Solve,
+    loose: np.ndarray,
+    uv: tuple[np.ndarray, np.ndarray],
+    symmetric: bool,
+) -> tuple[LowRank, ...]:
+    """How the matrix U V^T moves, to first order, where the loose observations alone change at random."""
+    (u, v), r = uv, uv[0].shape[1]
+    changes = np.zeros((system.jacobian.shape[0], BLOCK))
+    changes[loose] = np.random.default_rng(0).standard_normal((len(loose), BLOCK))
+    x = solve(system.jacobian.T @ system.outside(changes))
     if x is None:
-        return None
-    left = y - system.outside(system.jacobian @ x)
-    return int(np.count_nonzero(np.abs(left).max(axis=1) <= UNTESTED))
+        return ()
+    if symmetric:
+        pairs = [(one, one) for one in x.T.reshape(BLOCK, -1, r)]
+        u, v = u, u
+    elif system.basis is None:
+        pairs = [(one[: u.size].reshape(u.shape), one[u.size :].reshape(v.shape)) for one in x.T]
+    else:
+        pairs = _back_substituted(problem, (u, v), x, changes - system.jacobian @ x)
+    return tuple(LowRank(np.hstack([a, u]), np.hstack([v, b])) for a, b in pairs)
 
 
-def _least_eigenvalue(matrix: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The least eigenvalue of a positive definite matrix, by inverse iteration."""
-    x = np.random.default_rng(0).standard_normal((len(matrix), min(BLOCK, len(matrix))))
-    for _ in range(INVERSE_ITERATIONS):
-        x = np.linalg.qr(solve(x))[0]
-    return float(np.linalg.eigvalsh(x.T @ matrix @ x)[0])
-
-
-def _least_iterated(product: Callable[[np.ndarray], np.ndarray], inverse: np.ndarray) -> float | None:
-    """The least eigenvalue of a large operator by block-preconditioned conjugate gradients; None if they do not settle.
-
-    What does not settle may be zero: the value found bounds the eigenvalue from above only.
-    """
-    size, make = inverse.shape[0] * inverse.shape[1], scipy.sparse.linalg.LinearOperator
-    operator = make((size, size), matvec=product, matmat=product, dtype=float)
-    precondition = partial(_by_blocks, inverse)
-    preconditioner = make((size, size), matvec=precondition, matmat=precondition, dtype=float)
-    start = np.random.default_rng(0).standard_normal((size, BLOCK))
-    with warnings.catch_warnings():  # whether it has settled is looked at below
-        warnings.simplefilter("ignore", UserWarning)
-        values, vectors = scipy.sparse.linalg.lobpcg(
-            operator, start, M=preconditioner, largest=False, maxiter=ITERATIONS, tol=1e-8
-        )
-    first = int(np.argmin(values))
-    value, vector = float(values[first]), vectors[:, first]
-    left = np.linalg.norm(product(vector[:, None])[:, 0] - value * vector) / np.linalg.norm(vector)
-    return value if value > DOUBTFUL and left <= SETTLED * value else None
-
-
-def _by_blocks(blocks: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The block-diagonal matrix of `blocks` (n, r, r) times x, of shape (n r,) or (n r, k)."""
-    return (blocks @ x.reshape(*blocks.shape[:2], -1)).reshape(x.shape)
-
-
-def _conjugate_gradients(
-    product: Callable[[np.ndarray], np.ndarray], inverse: np.ndarray, b: np.ndarray
-) -> np.ndarray | None:
-    """x with product(x) = b, column by column, to an error of UNTESTED / 10 in the operator's norm; None if not so far.
-
-    The square of the error falls by length * size in every step (Hestenes and Stiefel 1952): what LAG of them gain
-    is about what was missing before.
-    """
-    tiny = np.finfo(float).tiny
-    x, left, gains = np.zeros_like(b), b.copy(), []
-    ahead = toward = _by_blocks(inverse, left)
-    size = (left * toward).sum(axis=0)
-    for _ in range(LEVERAGE_STEPS):
-        image = product(ahead)
-        length = size / np.maximum((ahead * image).sum(axis=0), tiny)
-        x, left = x + length * ahead, left - length * image
-        gains.append(length * size)
-        if np.sum(gains[-LAG:], axis=0).max() <= (UNTESTED / 10) ** 2 and len(gains) >= LAG:
-            return x
-        toward = _by_blocks(inverse, left)
-        size, before = (left * toward).sum(axis=0), size
-        ahead = toward + size / np.maximum(before, tiny) * ahead
-    return None
+def _back_substituted(
+    problem: Completion, uv: tuple[np.ndarray, np.ndarray], x: np.ndarray, left: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The changes of both factors from those of the shorter one, x (n r, k), and what these leave of k right sides."""
+    (u, v), rows, cols = uv, problem.rows, problem.cols
+    swapped = len(u) > len(v)
+    if swapped:
+        u, v, rows, cols = v, u, cols, rows
+    longer = np.empty((*v.shape, x.shape[1]))
+    order = np.argsort(cols, kind="stable")
+    for j, seen in enumerate(np.split(order, np.cumsum(np.bincount(cols, minlength=len(v)))[:-1])):
+        longer[j] = np.linalg.lstsq(u[rows[seen]], left[seen], rcond=None)[0]
+    pairs = [(x[:, k].reshape(u.shape), longer[..., k]) for k in range(x.shape[1])]
+    return [(b, a) for a, b in pairs] if swapped else pairs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rankwise.plain import Plain
+from rankwise.spectrum import root_mean_square
 
 Array = Any
 
@@ -83,6 +85,15 @@ class LowRank(Plain):
     def singular_values(self) -> np.ndarray:
         """The leading r singular values in descending order; the others are zero."""
         return self.svd()[1]
+
+    def norm(self) -> float:
+        """|W|_F in O((d1 + d2) r^2), safe from overflow, for differences of near matrices as exact as the factors."""
+        sizes = root_mean_square(self.left), root_mean_square(self.right)
+        size = sizes[0] * sizes[1]
+        if not 0 < size < math.inf:
+            return size
+        r_left, r_right = np.linalg.qr(self.left / sizes[0])[1], np.linalg.qr(self.right / sizes[1])[1]
+        return size * float(np.linalg.norm(r_left @ r_right.T))
 
     def balanced(self) -> LowRank:
         """The same matrix with left^T left = right^T right = diag(s)."""

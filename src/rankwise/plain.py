@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field, fields, is_dataclass, replace
 from functools import cache, partial
 from typing import Any, ClassVar, Self
@@ -40,18 +40,25 @@ def fixed(default: Any) -> Any:
 def checked(
     value: Any, name: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
 ) -> Any:
-    """One number as a float within its range, finite; arrays and traced values pass as they are.
+    """One number as a float within its range, finite; traced values, and arrays of numbers within it, as they are.
 
     Raises:
         ValueError: naming the setting, if the value is no number or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        if hasattr(value, "dtype") and getattr(value, "ndim", 0):
+    if isinstance(value, np.ndarray):
+        if value.ndim and value.dtype.kind in "fiu":
+            for each in value.flat:
+                checked(each, name, least=least, above=above, most=most)
             return value
-        if not hasattr(value, "dtype") or isinstance(value, bool | np.generic):
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "dtype"):
             raise ValueError(f"{name} must be a number, not {value!r}")
         return value
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be {_range(least, above, most)}, not an integer beyond the floats") from None
     if not (math.isfinite(number) and number >= least and number > above and number <= most):
         raise ValueError(f"{name} must be {_range(least, above, most)}, not {value}")
     return number
@@ -63,7 +70,24 @@ def _range(least: float, above: float, most: float) -> str:
         return f"{f'above {above:g}' if above > -math.inf else f'at least {least:g}'} and at most {most:g}"
     if above == 0:
         return "positive and finite"
-    return "finite and not negative" if least == 0 else "finite"
+    if least == 0:
+        return "finite and not negative"
+    bounds = [f"at least {least:g}"] * (least > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
+    return " and ".join([*bounds, "finite"])
+
+
+def check_given(settings: Plain, names: tuple[str, ...], check: Callable[..., Any], **limits: float) -> None:
+    """Check by name, with `checked` or `positive_integer`, those of the settings that are not None."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None:
+            check(value, name, **limits)
+
+
+def boolean(value: Any, name: str) -> None:
+    """Raise a ValueError unless the value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
 
 
 def positive_integer(value: Any, name: str) -> None:

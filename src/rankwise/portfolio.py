@@ -188,7 +188,7 @@ def recover(
     there is any, moves it by at most half of its size (`certificate.expected_error`). That excludes fits that had
     to succeed, not every coincidence: another matrix far away may fit as well. It is said of what the observations
     test: those of leverage 1, as all r of a row that holds no more, are fitted whatever they are, and
-    `certificate.untested` is their number.
+    `certificate.untested` is their number, `certificate.hanging` the entries that hang on them.
     If none is certified, every member is run again with a tenth of the observations set aside, as is `Greedy` with the
     noise estimated, and the one that predicts these best wins, uncertified.
 
@@ -196,7 +196,9 @@ def recover(
     are not, and the level is not known: then nothing can be certified.
     symmetric: the matrix is known to be symmetric, its eigenvalues of any sign. It is sought as Z Z^T first; the other
     members are given completions with the mirror image of every entry, and their answers are made symmetric.
-    Certificates count r d - r (r - 1) / 2 parameters and take the derivative on the symmetric matrices.
+    Certificates count r d - r (r - 1) / 2 parameters and take the derivative on the symmetric matrices. They ask for
+    more: parts of a pattern may be fixed up to reflections, so the stresses of the answer must tell that it is the only
+    one (`Identifiability.alone`).
     budget: seconds, a third of them for the comparison by held-out error. The clock is asked between the steps of every
     member, and none begins that would end too late if it took as long as the one before. What has begun ends: a first
     step, one longer than that before it, the certificate after it. On 1000 x 1000 matrices of rank 5 with few entries,
@@ -339,8 +341,13 @@ def _compare(
         error = float(root_mean_square(held.residual(_answer(kept, member.attempt, deadline).matrix)))
         seconds = member.seconds + time.perf_counter() - begun
         compared.append(replace(member, holdout_rmse=error if math.isfinite(error) else math.inf, seconds=seconds))
-    best = _best(problem, compared, symmetric)
-    return compared, f"uncertified: of the members, {best.name} predicts held-out observations best"
+    best, nothing = _best(problem, compared, symmetric), float(root_mean_square(held.values))
+    reason = f"uncertified: of the members, {best.name} predicts held-out observations best"
+    if best.rank and best.holdout_rmse is not None and not best.holdout_rmse < nothing:
+        reason += (
+            f", but no better than zeros would (root mean square error {best.holdout_rmse:.2g}, of zeros {nothing:.2g})"
+        )
+    return compared, reason
 
 
 def _best(problem: Problem, members: list[Member], symmetric: bool) -> Member:

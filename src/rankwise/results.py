@@ -11,8 +11,9 @@ class RESULTS(Enum):
     running = "The run has not stopped yet."
     explained = "The observations are explained to the tolerance asked for."
     converged = (
-        "Nothing the factorization can do lowers the loss: a stationary point. If the loss is not small, start larger "
-        "or elsewhere."
+        "Nothing the factorization can do lowers the loss: a stationary point, which need not fit exactly. If the loss "
+        "is not small, the observations contradict one another (say how large the noise is), or a start larger or "
+        "elsewhere is needed."
     )
     optimal = (
         "The duality gap and the violation of the constraints are within the tolerance: no matrix that fits has an "
@@ -27,10 +28,13 @@ class RESULTS(Enum):
         "again on everything."
     )
     max_steps = "The step limit was reached. Pass the state back with a larger max_steps to go on."
-    max_rank = "The rank limit was reached. Raise max_rank if the residual is still too large."
+    max_rank = (
+        "The rank limit was reached: max_rank, or the smaller side. Raise max_rank, where that is lower, if the "
+        "residual is still too large."
+    )
     underdetermined = (
-        "A higher rank would have as many parameters as there are observations, so no fit of it could be trusted. "
-        "More observations, a ridge or a held-out rank choice are needed."
+        "The rank reached, or the next, has as many parameters as there are independent observations, so no fit of it "
+        "could be trusted. More observations, a ridge or a held-out rank choice are needed."
     )
     stalled = (
         "No further rank-one term reduces the loss: a local minimum of the factors. A small ridge, more "
@@ -41,8 +45,8 @@ class RESULTS(Enum):
         "ill-conditioned for the method. Leave the rank out so that it grows, or take another solver."
     )
     inner_limit = (
-        "The fit of a rank did not end within its inner steps, so nothing can be said of higher ranks. "
-        "Raise inner_steps."
+        "The last fit, of a rank or a weight, did not end within its inner steps, so nothing can be said of those to "
+        "follow. Raise inner_steps."
     )
     infeasible = (
         "No matrix of reasonable size satisfies the constraints: every one has a norm far above what the observations "
@@ -51,8 +55,8 @@ class RESULTS(Enum):
     diverging_norm = (
         "The norm of the matrix has outgrown what the observations allow: a spurious singular value is running "
         "away, or the start is larger than the data. Lower the learning rate (1e-3 is safe for Adam with the ratio "
-        "penalty) or the starting scale; take a ridge or more observations where the best fit lies at infinity; or "
-        "raise norm_limit."
+        "penalty) or the starting scale, if the solver has such a setting; take a ridge or more observations where the "
+        "best fit lies at infinity; or raise norm_limit."
     )
     end_time = "The last requested time was reached. Pass the state back with later times to go on."
     integrator_stuck = (
@@ -67,6 +71,7 @@ class RESULTS(Enum):
         "The iterate is no longer finite. Lower the learning rate or the starting scale; where there is neither, take "
         "another solver."
     )
+    budget = "The budget ended the search; more time may find a higher rank."
 
     @property
     def code(self) -> int:

@@ -64,3 +64,14 @@ def test_refusals():
         Total(1.0, (1.0,))  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError):
         _ = rw.Ratio(1.0) + 1  # pyright: ignore[reportOperatorIssue]
+
+
+def test_the_largest_matrices():
+    large = np.full((2, 2), 1e200)
+    np.testing.assert_allclose(rw.Frobenius(1.0).gradient(large), 0.5)
+    np.testing.assert_allclose(rw.NormCap(1.0, 1e200).gradient(large), 1e-200)
+    assert rw.NormCap(1.0, 1.0)(large) == np.inf
+    for beyond in (1e308, np.inf):
+        matrix = np.full((2, 2), beyond)
+        assert rw.Frobenius(1.0)(matrix) == rw.NormCap(1.0, 4.0)(matrix) == np.inf
+        assert rw.NormCap(1.0, 4.0).gradient(matrix).shape == rw.Frobenius(1.0).gradient(matrix).shape == (2, 2)

@@ -73,6 +73,21 @@ def test_outliers_are_what_is_left_of_the_values():
         rw.outliers(problem, np.zeros((3, 3)))
 
 
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (np.full((4, 3), np.nan), "the residual of the value at .row 0, column 1. is not finite"),
+        (rw.LowRank(np.full((4, 1), 1e200), np.full((3, 1), 1e200)), "is not finite"),
+        (np.zeros((4, 3)) + 1j, "complex"),
+        (None, "not numbers"),
+        ("a", "not numbers"),
+    ],
+)
+def test_outliers_of_no_matrix_are_refused(matrix, words):
+    with pytest.raises(ValueError, match=words):
+        rw.outliers(rw.Completion((4, 3), [0, 2], [1, 2], [1.0, 2.0]), matrix)
+
+
 def test_outliers_of_measurements_stand_at_their_numbers():
     clean = rw.sense(rw.low_rank((12, 12), 1, key=0), 150, key=1)
     problem = rw.corrupt(clean, 0.1, key=2, size=30.0)

@@ -117,3 +117,10 @@ def test_a_decomposition_that_fails_is_a_result_at_the_last_matrix():
 def test_bad_settings_are_named(settings, name):
     with pytest.raises(ValueError, match=name):
         GaussNewton(**settings)
+
+
+@pytest.mark.parametrize("solver", [rw.GaussNewton(rank=1), rw.R2RILS(rank=1)], ids=["gauss_newton", "r2rils"])
+def test_the_unit_of_the_sensors_does_not_matter(solver):
+    problem = rw.sense(rw.low_rank((5, 4), 1, key=0), 14, key=1)
+    plain, small = (rw.solve(problem.replace(sensors=problem.sensors * unit), solver) for unit in (1.0, 1e-40))
+    assert (small.result, small.steps) == (RESULTS.explained, plain.steps)

@@ -19,6 +19,15 @@ def clustered():
     return (u * sigma) @ v.T, np.sort(sigma)[::-1]
 
 
+@pytest.mark.parametrize(
+    "solver", [rw.Greedy(), rw.LogDet(), rw.RobustGreedy()], ids=lambda solver: type(solver).__name__
+)
+def test_a_drive_beyond_the_floats_is_non_finite(solver):
+    table = np.full((6, 5), 1.7e308)
+    table[0, 0] = np.nan
+    assert rw.solve(rw.Completion.from_dense(table), solver).result.name == "non_finite"
+
+
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, scipy.sparse.linalg.aslinearoperator])
 def test_leading_triples_whatever_the_matrix_is_given_as(clustered, form):
     matrix, sigma = clustered

@@ -74,23 +74,6 @@ def test_truncation_is_the_same_by_both_routes(monkeypatch):
     assert relative_error(thresholded(matrix, move), dense.dense()) < 1e-8
 
 
-@pytest.mark.parametrize("rank", [1, None])
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize(
-    ("matrix", "result"),
-    [
-        (np.zeros((4, 5)), RESULTS.explained),
-        (np.outer([1.0, 2.0, 3.0], [1.0, -1.0, 0.5, 2.0]), RESULTS.explained),
-        (np.where(np.arange(20).reshape(4, 5) == 7, 3.0, np.nan), RESULTS.underdetermined),
-        (np.where(np.arange(50)[None] % 2, 1.0, np.nan), RESULTS.underdetermined),
-    ],
-)
-def test_the_smallest_problems(matrix, result, solver, rank):
-    solution = rw.solve(rw.Completion.from_dense(matrix), solver(rank=rank))
-    assert solution.result is result
-    assert np.isfinite(solution.matrix.dense()).all()
-
-
 def test_refusals():
     with pytest.raises(ValueError, match="rate must be positive"):
         rw.HardThresholding(rate=0.0)

@@ -139,22 +139,6 @@ def test_the_transposed_problem_has_the_transposed_solution():
     np.testing.assert_allclose(one.matrix.dense(), two.matrix.dense().T, atol=1e-3)
 
 
-@pytest.mark.parametrize("rank", [1, None])
-@pytest.mark.parametrize(
-    ("matrix", "result"),
-    [
-        (np.zeros((4, 5)), RESULTS.explained),
-        (np.outer([1.0, 2.0, 3.0], [1.0, -1.0, 0.5, 2.0]), RESULTS.explained),
-        (np.where(np.arange(20).reshape(4, 5) == 7, 3.0, np.nan), RESULTS.underdetermined),
-        (np.where(np.arange(50)[None] % 2, 1.0, np.nan), RESULTS.underdetermined),
-    ],
-)
-def test_the_smallest_problems(matrix, result, rank):
-    solution = rw.solve(rw.Completion.from_dense(matrix), rw.IRLS(rank=rank))
-    assert solution.result is result
-    assert np.isfinite(solution.matrix.dense()).all()
-
-
 def test_what_is_observed_whole_is_explained_at_full_rank():
     matrix = np.random.default_rng(0).standard_normal((6, 4))
     solution = rw.solve(rw.Completion.from_dense(matrix), rw.IRLS())

@@ -8,12 +8,15 @@ from rankwise.lowrank import LowRank
 from rankwise.measures import relative_error
 from rankwise.results import RESULTS
 from rankwise.solvers import SOLVERS
+from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.ranked import Ranked, best_step
 
 TRUTH = rw.low_rank((40, 30), 3, key=0, kappa=2)
 PROBLEM = rw.observe(TRUTH, 800, key=1, min_degree=6)
 # ScaledGD stands for the base class; the second-order and Riemannian methods are held to the same laws.
 NAMES = ("scaled_gd", "gauss_newton", "r2rils", "riemannian_cg")
+
+RANKED = {each for each in SOLVERS.values() if issubclass(each, Ranked)}
 
 
 @pytest.fixture(params=NAMES)
@@ -100,10 +103,27 @@ def test_extremes_end_with_a_word(method, table, expected):
     assert np.isfinite(solution.matrix.dense()).all()
 
 
+@pytest.mark.parametrize("rank", [2, None])
+def test_too_few_observations_are_named_however_the_fit_ends(method, rank):
+    # 25 entries: rank one has 39 parameters. Some fits of them run away, others are exact.
+    problem = rw.observe(rw.low_rank((20, 20), 2, key=0), 25, key=1)
+    assert rw.solve(problem, method(rank=rank)).result is RESULTS.underdetermined
+
+
+@pytest.mark.parametrize("rank", [1, None])
+@pytest.mark.parametrize("kind", sorted(RANKED - {rw.IterativeSVD}, key=str))
+def test_nothing_fits_better_than_zero(kind, rank):
+    problem = rw.Sensing(np.stack([np.eye(3), np.eye(3)]), [1.0, -1.0])
+    solution = rw.solve(problem, kind(rank=rank))
+    assert (solution.result, solution.rank) == (RESULTS.converged, 0)
+
+
 def test_noise_is_not_fitted(method):
     problem = rw.observe(TRUTH, 900, key=1, min_degree=5, noise=0.1)
     solution = rw.solve(problem, method(noise=0.1))
     assert (solution.result, solution.rank) == (RESULTS.noise_level, 3)
+    best = fit_factors(problem, solution.matrix.left, solution.matrix.right, stationary=1e-12)
+    assert problem.loss(solution.matrix) < 1.001 * best.residual_norm**2 / 2
 
 
 def test_a_rank_too_low_is_flat(method):

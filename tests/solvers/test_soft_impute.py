@@ -7,6 +7,7 @@ import rankwise as rw
 from rankwise.measures import relative_error
 from rankwise.results import RESULTS
 from rankwise.solvers import NuclearNorm, SoftImpute
+from rankwise.solvers.factor_newton import FactorPoint, refine_penalized
 from rankwise.solvers.penalized import threshold
 
 TRUTH = rw.low_rank((50, 40), 3, key=0)
@@ -81,6 +82,51 @@ def test_a_state_continues_to_the_same_bits():
     assert again.steps == whole.steps > 3
 
 
+def test_small_sparse_tables_end_at_the_gap():
+    few = rw.observe(rw.low_rank((12, 12), 3, key=0), 21, key=0)
+    solution = rw.solve(few, SoftImpute(weights=6, inner_steps=2000))
+    assert solution.result is RESULTS.optimal
+    assert solution.history["gap"][-1] <= 1e-8
+
+
+def test_newton_refines_to_a_stationary_point():
+    problem = NOISY.replace(values=NOISY.values / np.std(NOISY.values))
+    start = rw.solve(problem, SoftImpute(weight=0.3, weights=4, gap=1e-3)).matrix
+    found, products = refine_penalized(problem, 0.3, start, 1e-10, 5000)
+    slope = problem.gradient(found)
+    assert 0 < products < 2000
+    np.testing.assert_allclose(slope @ found.right, -0.3 * found.left, atol=1e-8)
+    np.testing.assert_allclose(slope.T @ found.left, -0.3 * found.right, atol=1e-8)
+    np.testing.assert_allclose(found.left.T @ found.left, found.right.T @ found.right, atol=1e-8)
+
+
+def test_the_second_derivative_agrees_with_differences():
+    rng = np.random.default_rng(4)
+    factors, move = rng.standard_normal((90, 3)), rng.standard_normal((90, 3))
+
+    def at(step):
+        return FactorPoint.at(NOISY, 0.7, rw.LowRank(*np.split(factors + step * move, [50])))
+
+    difference = (at(1e-5).slope - at(-1e-5).slope) / 2e-5
+    np.testing.assert_allclose(at(0.0).product(move), difference, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-320, 1.7e308])
+def test_the_ends_of_the_floats(value):
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(6, 6))
+    table = np.where(np.eye(6, dtype=bool), np.nan, value * signs)
+    solution = rw.solve(rw.Completion.from_dense(table), SoftImpute())
+    assert solution.result is RESULTS.optimal
+    assert np.isfinite(solution.matrix.left).all()
+    assert np.isfinite(solution.matrix.right).all()
+
+
+def test_nothing_may_be_the_best_choice():
+    noise = rw.Completion.from_dense(np.random.default_rng(0).standard_normal((20, 20)))
+    solution = rw.solve(noise, SoftImpute(holdout=0.2))
+    assert (solution.result, solution.rank) == (RESULTS.holdout_stopped, 0)
+
+
 @pytest.mark.parametrize("size", [2.0**-500, 2.0**500])
 def test_scale_of_the_values_does_not_matter(size):
     scaled = rw.solve(NOISY.replace(values=NOISY.values * size), SoftImpute(weights=(4.0 * size, 2.0 * size)))
@@ -119,6 +165,9 @@ def test_too_few_thresholdings_are_said_to_be():
     [
         ({"weight": 0.0}, "weight must be"),
         ({"weights": 0}, "weights must be an integer"),
+        ({"weights": 10**400}, "weights must be at most"),
+        ({"weights": np.array(2.0)}, "weights must be an integer"),
+        ({"weights": (2.0, 1j)}, "weights must be a number"),
         ({"weights": (1.0, 2.0)}, "descending"),
         ({"weights": (2.0, 1.0), "weight": 1.0}, "not both"),
         ({"holdout": 1.0}, "holdout must be"),

@@ -34,7 +34,7 @@ class Penalty(Plain, ABC):
 
     @abstractmethod
     def gradient(self, matrix: Array) -> Array:
-        """weight times the gradient of R, or an element of its subdifferential; shape (d1, d2), never NaN."""
+        """weight times the gradient of R, or an element of its subdifferential, (d1, d2); no NaN for a finite |W|_F."""
 
     def __add__(self, other: Penalty) -> Total:
         """Both penalties, as one."""
@@ -137,7 +137,7 @@ def closed_form() -> Callable[[Penalty, Array], Array]:
 
 def check_resolution(resolution: Any) -> None:
     """Raise a ValueError unless the resolution lies in [0, 1)."""
-    if not 0 <= resolution < 1:
+    if not 0 <= checked(resolution, "resolution") < 1:
         raise ValueError(f"resolution must be at least 0 and below 1, not {resolution}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rankwise.penalties.base import Array, Penalty, reciprocal
 from rankwise.penalties.frobenius import norm as frobenius
 from rankwise.plain import checked
@@ -31,10 +33,12 @@ class NormCap(Penalty):
         super().__post_init__()
         object.__setattr__(self, "norm", checked(self.norm, "norm", above=0))
 
+    @np.errstate(over="ignore")
     def __call__(self, matrix: Array) -> Array:
         """weight * max(|W|_F / norm - 1, 0)^2."""
         return self.weight * self._excess(frobenius(matrix)) ** 2
 
+    @np.errstate(over="ignore", invalid="ignore")
     def gradient(self, matrix: Array) -> Array:
         """weight * 2 max(|W|_F / norm - 1, 0) W / (norm |W|_F)."""
         size = frobenius(matrix)

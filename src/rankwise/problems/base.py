@@ -61,6 +61,15 @@ class Problem(Plain, ABC):
         """`adjoint` in its cheapest form that can be multiplied with `@` (sparse where possible)."""
         return self.adjoint(vector)
 
+    def gram(self, symmetric: bool = False) -> Array:
+        """<A_i, A_j>, shape (m, m), up to rounding symmetric; symmetric: of the symmetric parts of the A_i."""
+
+        def seen(row: np.ndarray) -> np.ndarray:
+            back = np.asarray(self.adjoint(row))
+            return np.asarray(self.measure((back + back.T) / 2 if symmetric else back))
+
+        return np.stack([seen(row) for row in np.eye(self.size)])
+
     def compiled(self) -> Problem:
         """The layout compiled dynamics use: an equal problem whose loss is cheapest on dense matrices."""
         return self
@@ -99,6 +108,10 @@ class Problem(Plain, ABC):
         """The same problem whose loss is the sum of h(residual), half the squares (scale = 1), the default."""
         return self.replace(scale=1.0)
 
+    def in_units(self, size: float) -> Self:
+        """The same problem in float64 with its values divided by `size`, and scale 1."""
+        return self.replace(values=np.asarray(self.values, np.float64) / size, scale=1.0)
+
     def norm_estimate(self) -> Any:
         """An estimate of |W|_F from the data: sqrt(d1 d2 / sum_i |A_i|_F^2) * |values|.
 
@@ -115,9 +128,14 @@ class Problem(Plain, ABC):
 
         Told by what they see of 3 random matrices of rank one, to rounding: measurements that are multiples of one
         another see multiples, others almost surely not, and one that sees nothing counts for none. What depends on
-        several others is not found; see `rankwise.identifiability` for how many are independent.
+        several others is not found; see `rankwise.problems.independence` for how many are independent.
         """
         return 1 + int((self._symmetric_rays if symmetric else self._rays).max())
+
+    def representatives(self, symmetric: bool = False) -> np.ndarray:
+        """The index of one observation of every kind that `distinct` tells apart, shape (distinct,)."""
+        numbers, first = np.unique(self._symmetric_rays if symmetric else self._rays, return_index=True)
+        return first[numbers >= 0]
 
     def with_mirrors(self, index: np.ndarray) -> np.ndarray:
         """The indices given and those of the observations that say the same of a symmetric matrix."""
@@ -131,7 +149,7 @@ class Problem(Plain, ABC):
         Raises:
             ValueError: if the fraction is not inside (0, 1) or either side would be empty.
         """
-        if not 0 < fraction < 1:
+        if not 0 < checked(fraction, "fraction") < 1:
             raise ValueError(f"fraction must lie strictly between 0 and 1, not {fraction}")
         count = fraction * (self.distinct(symmetric=True) if symmetric else self.size)
         held = self.held_out(round(count), as_generator(key))
@@ -144,6 +162,10 @@ class Problem(Plain, ABC):
     def held_out(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """The indices of at most `count` observations that can be set aside."""
         return np.sort(rng.permutation(self.size)[:count])
+
+    def place(self, index: int) -> str:
+        """What messages call the value at an index."""
+        return f"value {index}"
 
     # Kept, since solvers ask between their steps.
     @cached_property
@@ -203,6 +225,8 @@ def refuse_non_finite(array: np.ndarray, what: str) -> None:
 
 def positive_scale(scale: Any) -> None:
     """Raise a ValueError unless the scale of a loss is a positive finite number."""
+    if np.ndim(scale):
+        raise ValueError(f"scale must be a number, not {scale!r}")
     checked(scale, "scale", above=0)
 
 

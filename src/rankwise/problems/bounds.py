@@ -30,7 +30,7 @@ def checked_bounds(bounds: Any, problem: Problem | None = None) -> tuple[float, 
         outside = np.nonzero((values < lo) | (values > hi))[0]
         if outside.size:
             first = int(outside[0])
-            raise ValueError(f"{_place(problem, first)} is {values[first]:g}, outside the bounds {lo:g} to {hi:g}")
+            raise ValueError(f"{problem.place(first)} is {values[first]:g}, outside the bounds {lo:g} to {hi:g}")
     return lo, hi
 
 
@@ -45,9 +45,3 @@ def within(matrix: Any, bounds: Any) -> np.ndarray:
     """
     lo, hi = checked_bounds(bounds)
     return np.clip(working_precision(dense(matrix), "the matrix's entries"), lo, hi)
-
-
-def _place(problem: Any, index: int) -> str:
-    if hasattr(problem, "rows"):
-        return f"the value at (row {problem.rows[index]}, column {problem.cols[index]})"
-    return f"value {index}"

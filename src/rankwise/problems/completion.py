@@ -147,6 +147,10 @@ class Completion(Problem):
         """The number of entries, mirrored ones counted once if the matrix is symmetric."""
         return len(np.unique(self._pairs())) if symmetric else self.size
 
+    def place(self, index: int) -> str:
+        """What messages call the value at an index: by its row and column."""
+        return f"the value at (row {self.rows[index]}, column {self.cols[index]})"
+
     def with_mirrors(self, index: np.ndarray) -> np.ndarray:
         """The indices given and those of the mirrored entries."""
         pairs = self._pairs()

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy
 
+from rankwise.lowrank import LowRank
 from rankwise.plain import checked
-from rankwise.problems.base import Problem
+from rankwise.problems.base import Problem, working_precision
 from rankwise.problems.completion import Completion
 
 # The standard deviation of a Gaussian over the median of its absolute value.
@@ -34,14 +35,20 @@ def outliers(
     the noise is Gaussian, and nothing for one that is small only beside rounding errors.
 
     Raises:
-        ValueError: if threshold or resolution is negative or no finite number, or the matrix has another shape.
+        ValueError: if threshold or resolution is negative or no finite number, or the matrix has another shape, is not
+            one of real numbers, or has a residual that is not finite.
     """
     if threshold is not None:
         checked(threshold, "threshold", least=0)
     checked(resolution, "resolution", least=0)
+    if not isinstance(matrix, LowRank):
+        matrix = working_precision(matrix, "the matrix's entries")
     if tuple(matrix.shape) != tuple(problem.shape):
         raise ValueError(f"matrix has shape {tuple(matrix.shape)}, the problem {tuple(problem.shape)}")
-    excess = -problem.residual(matrix)
+    with np.errstate(over="ignore", invalid="ignore"):
+        excess = -problem.residual(matrix)
+    if not np.isfinite(excess).all():
+        raise ValueError(f"the residual of {problem.place(int(np.argmin(np.isfinite(excess))))} is not finite")
     if threshold is None:
         threshold = max(CUT * residual_scale(excess), resolution * residual_scale(problem.values))
     found = np.nonzero(np.abs(excess) > threshold)[0]

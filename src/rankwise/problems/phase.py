@@ -125,6 +125,12 @@ class Intensities(Problem):
         rows = self.amplitudes(self.assemble(np.eye(self.shape[0])))
         return rows[:, None, :] if np.isrealobj(rows) else np.stack([rows.real, rows.imag], axis=1)
 
+    def gram(self, symmetric: bool = False) -> Array:
+        """sum_kl (forms_ik^T forms_jl)^2 in float64, shape (m, m): the A_i are symmetric themselves."""
+        forms = np.asarray(self.forms(), float)
+        m, k, d = forms.shape
+        return ((forms.reshape(-1, d) @ forms.reshape(-1, d).T) ** 2).reshape(m, k, m, k).sum(axis=(1, 3))
+
     def compiled(self) -> Problem:
         """The same problem with its forms written out, m (k d) numbers."""
         return LiftedIntensities(self.forms().astype(self.dtype), self.values, self.scale, self.misfit)

@@ -87,6 +87,15 @@ class RankOneSensing(Problem):
         """The problem with only the measurements at `index`."""
         return self.replace(lefts=self.lefts[index], rights=self.rights[index], values=self.values[index])
 
+    def gram(self, symmetric: bool = False) -> Array:
+        """<lefts[i], lefts[j]> <rights[i], rights[j]> in float64, shape (m, m), of symmetric parts if `symmetric`."""
+        lefts, rights = np.asarray(self.lefts, float), np.asarray(self.rights, float)
+        gram = (lefts @ lefts.T) * (rights @ rights.T)
+        if not symmetric:
+            return gram
+        across = lefts @ rights.T
+        return (gram + across * across.T) / 2
+
     def factor_jacobian(self, left: np.ndarray, right: np.ndarray) -> Any:
         """Row i holds lefts[i] (rights[i] right)^T and rights[i] (lefts[i] left)^T, flattened; large: its products."""
         if not jacobian_fits(self, left, right):

@@ -80,5 +80,11 @@ class Sensing(Problem):
         m = self.size
         return np.hstack([by_left.reshape(m, -1), by_right.reshape(m, -1)])
 
+    def gram(self, symmetric: bool = False) -> Array:
+        """<sensors[i], sensors[j]> in float64, shape (m, m), of the symmetric parts if `symmetric`."""
+        sensors = np.asarray(self.sensors, float)
+        flat = ((sensors + sensors.transpose(0, 2, 1)) / 2 if symmetric else sensors).reshape(self.size, -1)
+        return flat @ flat.T
+
     def _flat(self) -> Array:
         return self.sensors.reshape(self.sensors.shape[0], -1)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
 
 from rankwise.lowrank import LowRank
-from rankwise.plain import checked
+from rankwise.plain import boolean, checked
 from rankwise.problems import Completion, Problem
 from rankwise.solvers.ranked import AtRank, Ranked
 
 # Regularization of the small systems relative to their trace; the refinement takes its effect out again.
 BLOCK_SHIFT, REFINEMENTS = 1e-12, 2
+# From this ridge on, in units of the values, the minimizer is zero; further ones would overflow.
+HEAVY = 1e100
 
 
 class Penalized(NamedTuple):
@@ -53,6 +55,7 @@ class AlternatingLeastSquares(Ranked):
     def __post_init__(self) -> None:
         super().__post_init__()
         checked(self.ridge, "ridge", least=0)
+        boolean(self.by_count, "by_count")
 
     @property
     def default_steps(self) -> int:
@@ -65,6 +68,10 @@ class AlternatingLeastSquares(Ranked):
         if self.by_count and not isinstance(problem, Completion):
             raise ValueError(f"by_count needs a Completion, whose rows are observed, not a {type(problem).__name__}")
 
+    def begin(self, problem: Problem, matrix: LowRank) -> tuple[LowRank, Any]:
+        """The matrix in the factors of least ridge; the memory follows in `_enter`."""
+        return self._balanced(problem, matrix), None
+
     def iterate(self, problem: Problem, matrix: LowRank, memory: Penalized) -> tuple[LowRank, Penalized]:
         """The best left factor, then the best right one."""
         for side in (0, 1):
@@ -72,13 +79,23 @@ class AlternatingLeastSquares(Ranked):
                 matrix = self._best_rows(problem, matrix, side, memory.weight)
             else:
                 matrix = self._best_factor(problem, matrix, side, memory.weight)
-        matrix = matrix.balanced()
+        matrix = self._balanced(problem, matrix)
         return matrix, memory._replace(recent=self._recent(problem, matrix, memory))
+
+    def _balanced(self, problem: Problem, matrix: LowRank) -> LowRank:
+        """The same matrix in the factors of least sum_i n_i |left_i|^2 + sum_j n_j |right_j|^2."""
+        if not self.by_count:
+            return matrix.balanced()
+        # Rows without observations weigh nothing, and are zero from the spectral start on.
+        roots = [np.sqrt(np.maximum(self._counts(problem, side), 1))[:, None] for side in (0, 1)]
+        weighted = LowRank(roots[0] * matrix.left, roots[1] * matrix.right).balanced()
+        return LowRank(weighted.left / roots[0], weighted.right / roots[1])
 
     def _enter(self, problem: Problem, state: AtRank, matrix: LowRank) -> AtRank:
         """The start of a rank, with the ridge in the units of the state."""
         entered = super()._enter(problem, state, matrix)
-        memory = Penalized(self.ridge / (float(problem.scale) * state.size), ())
+        weight = min(self.ridge / float(problem.scale) / state.size, HEAVY)
+        memory = Penalized(weight, ())
         return replace(entered, memory=memory._replace(recent=self._recent(state.problem, entered.matrix, memory)))
 
     def _recent(self, problem: Problem, matrix: LowRank, memory: Penalized) -> tuple[float, ...]:
@@ -102,6 +119,10 @@ class AlternatingLeastSquares(Ranked):
             return super()._exhausted(state)
         recent = state.memory.recent
         return len(recent) > self._patience() and not recent[-1] < (1 - self.stationary) * recent[0]
+
+    def _settled(self, problem: Problem, state: AtRank) -> AtRank:
+        """With a ridge the best fit is not what is looked for."""
+        return state if self.ridge else super()._settled(problem, state)
 
     def _tolerance(self, problem: Problem) -> float:
         """With a ridge no residual is small enough to stop at: an exact fit is not the minimizer."""

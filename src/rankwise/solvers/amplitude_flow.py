@@ -11,8 +11,9 @@ import scipy
 
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, check_given, checked, positive_integer
 from rankwise.problems import Intensities, Problem
+from rankwise.problems.independence import independent_at_least
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.noise_level import exact_tolerance
@@ -80,16 +81,15 @@ class AmplitudeFlow(Solver):
     patience: int = 50
     tolerance: float | None = None
     noise: float | None = None
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("train_rmse", "amplitude_residual", "newton")
 
     def __post_init__(self) -> None:
         positive_integer(self.patience, "patience")
-        for name in ("reweight", "basin", "stationary", "tolerance", "noise"):
-            if getattr(self, name) is not None:
-                checked(getattr(self, name), name, least=0)
+        for name in ("reweight", "basin", "stationary"):
+            checked(getattr(self, name), name, least=0)
+        check_given(self, ("tolerance", "noise"), checked, least=0)
 
     @property
     def default_steps(self) -> int:
@@ -157,13 +157,13 @@ class AmplitudeFlow(Solver):
             return RESULTS.noise_level
         if gained or not state.newton:
             return RESULTS.running
-        tolerance = exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
-        if relative > tolerance:
+        if relative > exact_tolerance(problem.dtype, self.tolerance):
             return RESULTS.converged
         size = problem.shape[0]
         # Of signals, and of all symmetric or Hermitian matrices: where these are as few, nothing is left to tell.
         parameters, every = (size, size * (size + 1) // 2) if problem.real else (size - 1, (size // 2) ** 2)
-        return RESULTS.underdetermined if problem.distinct() <= parameters < every else RESULTS.explained
+        enough = independent_at_least(problem, min(parameters + 1, every))
+        return RESULTS.explained if enough else RESULTS.underdetermined
 
     def _exhausted(self, state: Amplitudes) -> bool:
         """Whether the last `patience` steps have gained next to nothing."""

@@ -19,14 +19,15 @@ class Solver(Plain, ABC):
     once) or "host" (NumPy and SciPy; ranks may change and factorizations be reused between steps). `layered`
     says whether the matrix is a product whose `layers` measures may look at. `misfits` are the kinds of misfit it
     can work with: least squares alone, unless it says more. `recorded` names the numbers that `record` gives: a study
-    that asks for another one is refused before anything runs.
+    that asks for another one is refused before anything runs. `check_every` is a setting of those whose stopping tests
+    are made at multiples of so many steps.
     """
 
     driver: ClassVar[Literal["compiled", "host"]]
     layered: ClassVar[bool] = False
     misfits: ClassVar[tuple[type[Misfit], ...]] = (Squared,)
     recorded: ClassVar[tuple[str, ...]] = ()
-    check_every: int
+    check_every: ClassVar[int] = 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

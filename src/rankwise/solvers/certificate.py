@@ -52,23 +52,31 @@ class Certificate:
     def holds(self) -> bool:
         """Whether the matrix fits, more observations than parameters, at no rank too high, its derivative of full rank.
 
-        And with noise, whether this leaves an expected error of at most a half. That is said of what the
-        observations test: see `untested`.
+        If symmetric, whether it is also alone (`Identifiability.alone`). And with noise, whether this leaves an
+        expected error of at most a half. That is said of what the observations test: see `untested`.
         """
         return self._proper and (self.expected_error is None or self.expected_error <= STEADY_FIT)
 
     @property
     def _proper(self) -> bool:
-        return self.held is not None and not self.lower and self.held.overdetermined and self.held.holds
+        held = self.held
+        if held is None or self.lower or held.alone is False:
+            return False
+        return held.overdetermined and held.holds
 
     @property
     def untested(self) -> int:
         """How many observations have leverage 1, so that a matrix of the rank would fit them whatever they were.
 
-        Of them, and of the entries that hang on them, a certificate says nothing: an error there cannot be seen. 0
-        where the observations determine every matrix: no entry hangs on a rank then.
+        Of them, and of the entries that hang on them (`hanging`), a certificate says nothing: an error there cannot be
+        seen. 0 where the observations determine every matrix: no entry hangs on a rank then.
         """
         return 0 if self.held is None or self.held.whole else self.held.untested or 0
+
+    @property
+    def hanging(self) -> np.ndarray | None:
+        """Which entries of the matrix hang on untested observations, shape (d1, d2); None if none do."""
+        return self.held.hanging if self.held is not None and self.untested else None
 
     @property
     def sentence(self) -> str:
@@ -76,7 +84,8 @@ class Certificate:
         if self.held is None:
             return f"the observations are not explained at rank {self.rank} (root mean square residual {self.rmse:.2g})"
         if self.rank == 0 and self.expected_error is None:
-            return f"the zero matrix has all {self.held.observations} observations"
+            words = f"the zero matrix has all {self.held.observations} observations"
+            return words if self.held.holds else f"{words}, but not every row and column is seen"
         if self.rank == 0:
             return f"noise of this level alone explains the {self.held.observations} observations"
         words = f"rank {self.rank} fits {self.held.observations} observations with {self.held.degrees} parameters"
@@ -85,10 +94,14 @@ class Certificate:
         if self.lower:
             return f"{words}, but rank {self.rank - 1} fits them as well"
         words += f", and the derivative {'has' if self.held.holds else 'is not shown to have'} full rank"
+        if self.held.holds and self.held.alone is False:
+            return f"{words}, but another matrix of this rank may fit as well"
         if self._proper and not self.holds:
             return f"{words}, but noise moves it by {self.expected_error:.0%} of its size"
-        verb = "is" if self.untested == 1 else "are"
-        return f"{words}; {self.untested} of the observations {verb} tested by no others" if self.untested else words
+        if not self.untested:
+            return words
+        words += f"; {self.untested} of the observations {'is' if self.untested == 1 else 'are'} tested by no others"
+        return words if self.hanging is None else f"{words}, and {np.count_nonzero(self.hanging)} entries hang on them"
 
 
 def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symmetric: bool = False) -> Certificate:
@@ -181,19 +194,13 @@ def _expected_error(problem: Problem, matrix: LowRank, noise: float, symmetric: 
     if matrix.rank == 0:
         return math.inf
     rng, exact, moves = np.random.default_rng(0), np.asarray(problem.measure(matrix), float), []
-    size = min(_norm(matrix), float(problem.norm_estimate()))
+    size = min(matrix.norm(), float(problem.norm_estimate()))
     for _ in range(DRAWS):
         values = exact + noise * rng.standard_normal(problem.size)
         moved = _fitted(problem.replace(values=values.astype(problem.dtype)), matrix, symmetric)
         gap = LowRank(np.hstack([matrix.left, -moved.left]), np.hstack([matrix.right, moved.right]))
-        moves.append(_norm(gap) / size)
+        moves.append(gap.norm() / size)
     return root_mean_square(moves)
-
-
-def _norm(matrix: LowRank) -> float:
-    """|W|_F, safe from overflow; as exact for differences of near matrices as their factors are."""
-    s = matrix.singular_values()
-    return float(s[0] * np.linalg.norm(s / s[0])) if s[0] > 0 else 0.0
 
 
 def _fitted(problem: Problem, start: LowRank, symmetric: bool, ridge: float = 0.0) -> LowRank:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy
 
-from rankwise.identifiability import MOST_COMPARED, gram_matrix
 from rankwise.plain import Plain
 from rankwise.problems import Completion, Problem
+from rankwise.problems.independence import MOST_COMPARED, gram_matrix
 from rankwise.solvers.noise_level import exact_tolerance
 from rankwise.spectrum import root_mean_square
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rankwise.dynamics import check_depth, end_to_end_velocity, symmetric_velocity
 from rankwise.factorizations import Deep, Factorization, Full, Identity, Initialization, Symmetric
-from rankwise.plain import fixed
+from rankwise.plain import boolean, fixed
 from rankwise.problems import Problem
 from rankwise.solvers.base import Array
 from rankwise.solvers.flow import Flow
@@ -40,6 +40,7 @@ class EndToEndFlow(Flow):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_depth(self.depth)
+        boolean(self.symmetric, "symmetric")
         if self.symmetric and self.depth != 2:
             raise ValueError(f"a symmetric flow W = Z Z^T has depth 2, not {self.depth}")
 

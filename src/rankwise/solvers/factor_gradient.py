@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rankwise.lowrank import LowRank
@@ -51,16 +49,6 @@ def descend_factors(
             return LowRank(left, right), step
         left = left - step_size * by_left
         right = left if symmetric else right - step_size * by_right
-        if not factor_norm(left, right) <= norm_limit:
+        if not LowRank(left, right).norm() <= norm_limit:
             return LowRank(left, right), step + 1
     return LowRank(left, right), max_steps
-
-
-def factor_norm(left: np.ndarray, right: np.ndarray) -> float:
-    """|left right^T|_F without forming the matrix, safe from overflow; left (d1, r), right (d2, r)."""
-    sizes = root_mean_square(left), root_mean_square(right)
-    size = sizes[0] * sizes[1]
-    if not 0 < size < math.inf:
-        return size
-    left, right = left / sizes[0], right / sizes[1]
-    return size * math.sqrt(max(((left.T @ left) * (right.T @ right)).sum(), 0.0))

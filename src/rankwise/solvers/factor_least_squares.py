@@ -158,7 +158,7 @@ def _descend(
         if np.linalg.norm(point.residual) <= tolerance * target:
             point, extra = _polish(system, point, damping)
             return ended("exact", steps + extra)
-        if not matrix_norm(point) <= limit * target:
+        if not LowRank(point.left, point.right).norm() <= limit * target:
             return ended("diverging", steps)
         moved, damping = _improve(system, point, damping)
         if moved is None:
@@ -202,8 +202,3 @@ def _improve(system: EliminatedFactor | JointFactors, point: Point, damping: flo
         if damping > DAMPING_RANGE[1]:
             break
     return None, damping
-
-
-def matrix_norm(point: Point) -> float:
-    """|left right^T|_F without forming the matrix."""
-    return float(np.sqrt(max(((point.left.T @ point.left) * (point.right.T @ point.right)).sum(), 0.0)))

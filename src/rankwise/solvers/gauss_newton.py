@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,12 +25,13 @@ UNSEEN = 1e-13
 class GaussNewton(Ranked):
     """Gauss-Newton matrix recovery (GNMR) at a known or growing rank.
 
-    With b the values and (L, R) the factors, each step takes the least-squares solution (A, B) of least norm of
-    |measure(A R^T + L B^T) - b - alpha measure(L R^T)|, then (L, R) <- (1 - alpha)/2 (L, R) + (A, B). The matrix of
-    the step is the best approximation of rank r to the linearized fit A R^T + L B^T - alpha L R^T (rank 2r). No
-    damping: residual and norm may rise before they fall, hence the high `norm_limit`. Near an exact fit convergence is
-    quadratic; with alpha = 1 the last digits come more slowly, since an imbalance L^T L - R^T R changes its sign from
-    step to step instead of vanishing, and with alpha = -1 large first steps leave an imbalance that stays.
+    With b the values and (L, R) the factors, each step takes a least-squares solution (A, B), that of least norm except
+    as said below, of |measure(A R^T + L B^T) - b - alpha measure(L R^T)|, then (L, R) <- (1 - alpha)/2 (L, R) + (A, B).
+    The matrix of the step is the best approximation of rank r to the linearized fit A R^T + L B^T - alpha L R^T
+    (rank 2r). No damping: residual and norm may rise before they fall, hence the high `norm_limit`. Near an exact fit
+    convergence is quadratic; with alpha = 1 the last digits come more slowly, since an imbalance L^T L - R^T R changes
+    its sign from step to step instead of vanishing, and with alpha = -1 large first steps leave an imbalance that
+    stays.
 
     variant: "setting" (alpha = 1), "averaging" (0) and "updating" (-1) as published. "balanced" (default) is
     "updating" with the solution of least |A R^T|^2 + |L B^T|^2 (for a completion least |measure(A R^T)|^2 +
@@ -42,13 +44,15 @@ class GaussNewton(Ranked):
 
     LSQR works on the factors' orthonormal bases, so that the condition number of the matrix plays no part; for a
     completion each row's unknowns are also scaled by the inverse root of their block of the normal equations.
-    Among solutions that differ by a change of basis (L K, -R K^T) the one of least norm is exact; what no
-    observation sees does not move. Where a decomposition fails on the factors, the run ends as `non_finite` at its last
-    matrix.
+    Where the derivative (A, B) -> measure(A R^T + L B^T) has its full rank r (d1 + d2 - r), least-squares solutions
+    differ by a change of basis (L K, -R K^T) only, and the one of least norm is exact. Where it lacks more, as in a
+    completion with a row of fewer than r entries, what no observation sees does not move, whatever alpha: it is the
+    move of the factors that is of least norm then, in LSQR's unknowns, and not (A, B) as published. Where a
+    decomposition fails on the factors, the run ends as `non_finite` at its last matrix.
 
     Raises:
         ValueError: as `Ranked`, and if the variant is unknown, inner_steps is not positive, or accuracy is not
-            inside (0, 1).
+            above 0 and at most 1.
 
     Source: Zilber and Nadler 2022 (`zilber2022gnmr`), equations 7 to 9.
     """
@@ -61,7 +65,7 @@ class GaussNewton(Ranked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.variant not in ALPHA:
+        if not isinstance(self.variant, str) or self.variant not in ALPHA:
             raise ValueError(f"variant must be one of {', '.join(map(repr, ALPHA))}, not {self.variant!r}")
         positive_integer(self.inner_steps, "inner_steps")
         checked(self.accuracy, "accuracy", above=0, most=1)
@@ -116,8 +120,11 @@ def tangent_step(problem: Problem, at: LowRank, residual: np.ndarray, steps: int
     (d1, d2), r = problem.shape, basis_left.shape[1]
     scaling = _inverse_roots(problem, basis_left, basis_right) if isinstance(problem, Completion) else None
 
+    # LSQR adds eps to the norms that it compares, which sensors must not be small beside.
+    unit = 2.0 ** round(math.log2(float(problem.energy()) / (d1 * d2)) / 2)
+
     def scaled(vector: np.ndarray) -> np.ndarray:
-        return vector if scaling is None else (scaling @ vector.reshape(-1, r, 1)).ravel()
+        return vector / unit if scaling is None else (scaling @ vector.reshape(-1, r, 1)).ravel()
 
     system = scipy.sparse.linalg.LinearOperator(
         jacobian.shape,

@@ -11,12 +11,13 @@ import numpy as np
 from rankwise.factorizations import Deep, Factorization, Symmetric
 from rankwise.keys import as_generator
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, boolean, check_given, checked, positive_integer
 from rankwise.problems import Misfit, Problem, Squared
+from rankwise.problems.independence import highest_rank, spare_observations
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_flow import Phase, flow_factors
-from rankwise.solvers.factor_gradient import descend_factors, factor_norm
+from rankwise.solvers.factor_gradient import descend_factors
 from rankwise.solvers.factor_least_squares import LADDER, Fit, fit_factors, grow_factors
 from rankwise.solvers.growth import append_pair, leading_pair
 from rankwise.solvers.noise_level import LEAST_GAIN, exact_tolerance, expected_rmse, gain
@@ -83,9 +84,10 @@ class Greedy(Solver):
     to a local minimum of l(left right^T) + ridge/2 (|left|_F^2 + |right|_F^2). The ridge equals the penalty
     ridge * |W|_*. Stops when the root mean square residual is at most tolerance * that of the values
     (`explained`), is no more than the noise (`noise_level`), when the held-out error has not improved for `patience`
-    ranks (`holdout_stopped`: the best rank is refitted to all observations), or when another rank, the first excepted,
-    would have as many parameters as there are observations (`underdetermined`, only without ridge and if not all
-    are seen).
+    ranks (`holdout_stopped`: the best rank is refitted to all observations), when nothing lowers the loss (`converged`:
+    with a convex misfit no such matrix fits better, however large the residual that contradictions leave), or when the
+    rank has as many parameters as there are independent observations, or another one, the first excepted, would have
+    as many as there are distinct ones (`underdetermined`, only without ridge and if not all entries are seen).
 
     factorization: Deep(2) for left right^T (any width is ignored: the rank grows), Symmetric for Z Z^T; Deep(N) for
     deep GLRL, with inner="flow" only.
@@ -136,7 +138,6 @@ class Greedy(Solver):
     epsilon: float = 1e-10
     inner_rate: float = 0.05
     inner_steps: int | None = None
-    check_every: int = 1
     semidefinite: bool = False
     norm_limit: float = 1e3
 
@@ -145,20 +146,17 @@ class Greedy(Solver):
     recorded: ClassVar[tuple[str, ...]] = tuple(RankFit.__dataclass_fields__)
 
     def __post_init__(self) -> None:
-        if self.inner not in INNER_STEPS:
+        if not isinstance(self.inner, str) or self.inner not in INNER_STEPS:
             raise ValueError(f"inner must be 'newton', 'gradient' or 'flow', not {self.inner!r}")
+        for name in ("refit", "polish", "semidefinite"):
+            boolean(getattr(self, name), name)
         self._check_factorization()
-        for name in ("max_rank", "patience", "inner_steps"):
-            if getattr(self, name) is not None:
-                positive_integer(getattr(self, name), name)
+        check_given(self, ("max_rank", "patience", "inner_steps"), positive_integer)
         if isinstance(self.noise, str) and self.noise != "estimate":
             raise ValueError(f"noise must be a number or 'estimate', not {self.noise!r}")
         if isinstance(self.noise, str) and (self.holdout or self.ridge):
             raise ValueError("noise='estimate' chooses the rank by the residuals of plain fits: no holdout, no ridge")
-        if self.tolerance is not None:
-            checked(self.tolerance, "tolerance", least=0)
-        if self.noise is not None and not isinstance(self.noise, str):
-            checked(self.noise, "noise", least=0)
+        check_given(self, ("tolerance",) if isinstance(self.noise, str) else ("tolerance", "noise"), checked, least=0)
         for name in ("ridge", "epsilon", "inner_rate"):
             checked(getattr(self, name), name, least=0)
         if not isinstance(self.ladder, tuple):
@@ -354,13 +352,13 @@ class Greedy(Solver):
         if not (math.isfinite(here.train_rmse) and math.isfinite(here.leading)):
             return RESULTS.non_finite
         if here.train_rmse <= self._tolerance(problem) * values:
-            return RESULTS.underdetermined if rank and self._too_few(problem, rank) else RESULTS.explained
+            return RESULTS.underdetermined if self._any_fits(problem, rank) else RESULTS.explained
         if isinstance(self.noise, float | int):
             parameters = 0 if self.ridge else degrees_of_freedom(rank, problem.shape, self.symmetric)
             if here.train_rmse <= expected_rmse(self.noise, self._readings(problem), parameters):
                 return RESULTS.noise_level
-        last = rank > 0 and self._too_few(problem, rank + 1)
-        if factor_norm(matrix.left, matrix.right) > self._norm_limit(problem):
+        last = rank > 0 and not self.ridge and rank >= highest_rank(problem, self.symmetric) < min(d1, d2)
+        if matrix.norm() > self._norm_limit(problem):
             # That observations are too few is why fits diverge; steps may be too large besides.
             return RESULTS.underdetermined if last and self.inner == "newton" else RESULTS.diverging_norm
         if here.leading <= max(RIDGE_SLACK * self.ridge, NO_DRIVE * path[0].leading):
@@ -386,20 +384,18 @@ class Greedy(Solver):
         """How many observations have noise of their own: mirror images that hold the same number are one."""
         return folded(problem, exact=False).size if self.symmetric else problem.size
 
-    def _too_few(self, problem: Problem, rank: int) -> bool:
+    def _any_fits(self, problem: Problem, rank: int) -> bool:
         """Whether a rank has as many parameters as there are observations, and nothing else to tie them down."""
-        known = problem.distinct(self.symmetric)
-        every = degrees_of_freedom(min(problem.shape), problem.shape, self.symmetric)
-        return not self.ridge and every > known <= degrees_of_freedom(rank, problem.shape, self.symmetric)
+        return rank > 0 and not self.ridge and not spare_observations(problem, rank, self.symmetric)
 
     def _norm_limit(self, problem: Problem) -> float:
         """The largest |W|_F before a fit counts as diverging; infinite where the values are zero and say nothing."""
         return self.norm_limit * float(problem.norm_estimate()) or math.inf
 
     def _tolerance(self, problem: Problem) -> float:
-        if self.tolerance is not None:
-            return self.tolerance
-        return math.sqrt(np.finfo(problem.dtype).eps) if self.inner == "flow" else exact_tolerance(problem.dtype)
+        if self.inner == "flow" and self.tolerance is None:
+            return math.sqrt(np.finfo(problem.dtype).eps)
+        return exact_tolerance(problem.dtype, self.tolerance)
 
 
 def _rmse(problem: Problem, residual: np.ndarray) -> float:

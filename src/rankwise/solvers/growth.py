@@ -42,7 +42,8 @@ def leading_triples(problem: Problem, residual: np.ndarray, rank: int) -> tuple[
         d1, d2 = problem.shape
         return np.eye(d1, rank), np.full(rank, unit), np.eye(d2, rank)
     u, s, v = leading_svd(problem.adjoint_operator(-residual / unit), rank)
-    return u, s * (unit * problem.scale), v
+    with np.errstate(over="ignore"):  # what lies beyond the floats is told by the verdict
+        return u, s * (unit * problem.scale), v
 
 
 def _unit(residual: np.ndarray) -> float:
@@ -101,7 +102,8 @@ def append_pair(problem: Problem, matrix: LowRank, leading: tuple[np.ndarray, np
     u, v = leading
     pair = LowRank(u[:, None], v[:, None])
     image = problem.measure(pair)
-    step = -(image @ problem.misfit.slope(problem.residual(matrix))) / max(image @ image, np.finfo(float).tiny)
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = -(image @ problem.misfit.slope(problem.residual(matrix))) / max(image @ image, np.finfo(float).tiny)
     root = np.sqrt(max(step, 0.0))
     left = np.hstack([matrix.left, root * pair.left])
     return LowRank(left, left if symmetric else np.hstack([matrix.right, root * pair.right]))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain, checked
 from rankwise.problems import Problem
+from rankwise.problems.independence import spare_observations
 from rankwise.results import RESULTS
-from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.ranked import AtRank, Ranked
 from rankwise.solvers.weighted_ridge import Decomposed, Ridge, WeightedRidge, ridge_system
 from rankwise.spectrum import root_mean_square
@@ -27,8 +27,6 @@ LEAST_EXCESS = 1e-8
 # From this relative residual on a fit at the least rank is tried: once the spare singular value has nearly vanished,
 # the weighted fits are ill-conditioned. Truncations with so many times the residual are not worth the attempt.
 NEARLY, HOPELESS = 1e-6, 1e4
-# The relative residual and the most steps of that fit.
-POLISHED, POLISH_STEPS = 1e-15, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ class IRLS(Ranked):
     def __post_init__(self) -> None:
         super().__post_init__()
         checked(self.p, "p", least=0)
-        if isinstance(self.spare, bool) or not isinstance(self.spare, int) or self.spare < 0:
+        if isinstance(self.spare, bool) or not isinstance(self.spare, int | np.integer) or self.spare < 0:
             raise ValueError(f"spare must be an integer of at least 0, not {self.spare!r}")
         if self.p >= 1:
             raise ValueError(f"p must be below 1, not {self.p}; for the nuclear norm (p = 1) take NuclearNorm")
@@ -110,7 +108,7 @@ class IRLS(Ranked):
         """The matrix of least Frobenius norm that fits, whatever the last rank has come to."""
         rank, system = matrix.rank, ridge_system(problem)
         spared = rank + self.spare
-        if self.rank is not None and spared < min(problem.shape) and not self._too_few(problem, spared):
+        if self.rank is not None and spared < min(problem.shape) and spare_observations(problem, spared):
             rank = spared
         memory = Reweighted(system, system.decomposed(system.start(), rank, None), math.inf)
         return self._smoothed(memory, rank)
@@ -122,14 +120,6 @@ class IRLS(Ranked):
             return LowRank(matrix.left * np.nan, matrix.right), memory
         leading = memory.system.decomposed(fit, matrix.rank, memory.leading)
         return self._smoothed(replace(memory, leading=leading, inner=memory.inner + fit.steps), matrix.rank)
-
-    def init(self, problem: Problem, key: Any) -> AtRank:
-        """The fit of least Frobenius norm at the rank given, or the first."""
-        return self._settled(problem, super().init(problem, key))
-
-    def step(self, problem: Problem, state: AtRank) -> AtRank:
-        """One weighted fit, or the next rank if this one is exhausted."""
-        return self._settled(problem, super().step(problem, state))
 
     def matrix(self, state: AtRank) -> LowRank:
         """The leading triples, no more of them than the rank given."""
@@ -181,9 +171,7 @@ class IRLS(Ranked):
             start = state.matrix.truncate(rank)
             if root_mean_square(unit.residual(start)) > HOPELESS * max(here, goal):
                 continue
-            fit = fit_factors(unit, start.left, start.right, tolerance=POLISHED, max_steps=POLISH_STEPS)
-            matrix = LowRank(fit.left, fit.right)
-            rmse = root_mean_square(unit.residual(matrix))
+            matrix, rmse = self._fitted(state, start)
             if rmse <= goal:
                 settled = replace(state, matrix=matrix, recent=(*state.recent[:-1], rmse))
                 return replace(settled, verdict=self._verdict(problem, settled))

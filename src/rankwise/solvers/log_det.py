@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from rankwise.identifiability import identifiability
+from rankwise.identifiability import determined
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, check_given, checked, positive_integer
 from rankwise.problems import Problem
+from rankwise.problems.independence import highest_rank, spare_observations
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import fit_factors
@@ -89,7 +90,6 @@ class LogDet(Solver):
     max_rank: int | None = None
     tolerance: float | None = None
     noise: float | None = None
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("level", "rank", "width")
@@ -99,11 +99,8 @@ class LogDet(Solver):
         checked(self.first, "first", above=0, most=1)
         checked(self.spared, "spared", above=0)
         checked(self.reach, "reach", above=0, most=0.5)
-        for name in ("tolerance", "noise"):
-            if getattr(self, name) is not None:
-                checked(getattr(self, name), name, least=0)
-        if self.max_rank is not None:
-            positive_integer(self.max_rank, "max_rank")
+        check_given(self, ("tolerance", "noise"), checked, least=0)
+        check_given(self, ("max_rank",), positive_integer)
 
     @property
     def default_steps(self) -> int:
@@ -157,8 +154,8 @@ class LogDet(Solver):
             relative = self._relative(problem, state, grown)
             shares = np.minimum(1.0, self.spared * state.level / np.maximum(relative, np.finfo(float).tiny))
             fit = fit_factors(
-                problem, grown.left, grown.right, ridge=ridge * np.sort(shares), tolerance=self._tolerance(problem),
-                stationary=STAGE_STATIONARY, max_steps=STAGE_STEPS,
+                problem, grown.left, grown.right, ridge=ridge * np.sort(shares), stationary=STAGE_STATIONARY,
+                tolerance=exact_tolerance(problem.dtype, self.tolerance), max_steps=STAGE_STEPS,
             )  # fmt: skip
             if fit.outcome == "non_finite":
                 return matrix
@@ -193,17 +190,17 @@ class LogDet(Solver):
         times = sum(count for of, count, _ in state.tries if of == rank)
         others = tuple(one for one in state.tries if one[0] != rank)
         state = replace(state, tries=(*others, (rank, times + 1, state.stage)))
-        degrees = degrees_of_freedom(rank, problem.shape)
-        if degrees >= problem.distinct() and rank < min(problem.shape):
+        if highest_rank(problem) < rank < min(problem.shape):
             return state
-        start, tolerance = state.matrix.truncate(rank), self._tolerance(problem)
+        start, tolerance = state.matrix.truncate(rank), exact_tolerance(problem.dtype, self.tolerance)
         fit = fit_factors(
             problem, start.left, start.right, tolerance=tolerance, stationary=PLAIN_STATIONARY, max_steps=PLAIN_STEPS
         )
         matrix, rmse = LowRank(fit.left, fit.right), fit.residual_norm / math.sqrt(problem.size)
-        if rmse <= tolerance * root_mean_square(problem.values) and identifiability(problem, matrix).holds:
+        if rmse <= tolerance * root_mean_square(problem.values) and determined(problem, matrix):
             return replace(state, answer=matrix.astype(problem.dtype), verdict=RESULTS.explained)
-        if self.noise is not None and rmse <= expected_rmse(self.noise, problem.size, degrees):
+        parameters = degrees_of_freedom(rank, problem.shape)
+        if self.noise is not None and rmse <= expected_rmse(self.noise, problem.size, parameters):
             return replace(state, answer=matrix.astype(problem.dtype), verdict=RESULTS.noise_level)
         return state
 
@@ -213,16 +210,13 @@ class LogDet(Solver):
         if state.rank >= self._most(problem) and state.since >= LINGER:
             return RESULTS.max_rank if self._most(problem) == self.max_rank else RESULTS.underdetermined
         if self.ratio**state.since < self.reach or state.level < np.finfo(float).eps:
-            return RESULTS.stalled
+            spare = spare_observations(problem, max(state.rank, 1))
+            return RESULTS.stalled if spare else RESULTS.underdetermined
         return RESULTS.running
 
     def _most(self, problem: Problem) -> int:
-        """The largest rank with fewer parameters than observations, at least 1; any rank if all entries are seen."""
-        least, known = min(problem.shape), problem.distinct()
-        if known >= degrees_of_freedom(least, problem.shape):
-            return min(least, self.max_rank or least)
-        fits = [rank for rank in range(1, least) if degrees_of_freedom(rank, problem.shape) < known]
-        return min(max(fits, default=1), self.max_rank or least)
+        """The highest rank that could be an answer, at least 1."""
+        return min(max(highest_rank(problem), 1), self.max_rank or min(problem.shape))
 
     def _stiffness(self, problem: Problem) -> float:
         """The average second derivative of the loss: scale * sum_i |A_i|_F^2 / (d1 d2)."""
@@ -234,6 +228,3 @@ class LogDet(Solver):
         if matrix.rank == 0:
             return np.zeros(0)
         return matrix.singular_values() * (self._stiffness(problem) / state.top)
-
-    def _tolerance(self, problem: Problem) -> float:
-        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance

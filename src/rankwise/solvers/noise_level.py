@@ -7,21 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.problems import Problem
-
 # Pure noise stays below this much, real singular values above: see docs/problems/noise.md.
 LEAST_GAIN = 3.0
 # How many standard deviations of its mean square the residual may lie above its expectation.
 SPREAD = 3.0
 
 
-def exact_tolerance(dtype: Any) -> float:
-    """The residual, relative to the values, up to which a fit counts as exact in a precision: eps^0.65.
+def exact_tolerance(dtype: Any, asked: float | None = None) -> float:
+    """The residual, relative to the values, up to which a fit counts as exact: what is asked for, or eps^0.65 for None.
 
     7e-11 in float64, 3e-5 in float32: far above what rounding leaves of an exact fit, far below that of any other.
     """
-    return float(np.finfo(dtype).eps ** 0.65)
+    return float(np.finfo(dtype).eps ** 0.65) if asked is None else asked
 
 
 def expected_rmse(noise: float, observations: int, parameters: int) -> float:
@@ -49,14 +46,3 @@ def gain(before: float, after: float, observations: int, parameters: tuple[int, 
     ratio = before / after
     drop = (ratio - 1) * (ratio + 1) * left / (parameters[1] - parameters[0])
     return drop * math.sqrt(left / observations)
-
-
-def noise_estimate(problem: Problem, matrix: LowRank, symmetric: bool = False) -> float:
-    """The standard deviation of the noise, sqrt(2 sum_i h(residual_i) / (m - parameters)); NaN if none are left.
-
-    matrix: fitted to the problem by least squares at its rank, without ridge.
-    """
-    left = problem.size - degrees_of_freedom(matrix.rank, problem.shape, symmetric)
-    if left <= 0:
-        return math.nan
-    return math.sqrt(2 * float(problem.misfit.value(problem.residual(matrix)).sum()) / left)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from rankwise.lowrank import LowRank
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, boolean, checked, positive_integer
 from rankwise.problems import Completion, Problem, checked_bounds
 from rankwise.results import RESULTS
 from rankwise.solvers.anderson import Anderson
@@ -140,6 +140,7 @@ class NuclearNorm(Solver):
             checked(self.delta, "delta", least=0)
         if self.weight is not None:
             checked(self.weight, "weight", above=0)
+        boolean(self.semidefinite, "semidefinite")
         checked(self.gap, "gap", above=0)
         checked(self.norm_limit, "norm_limit", above=0)
         positive_integer(self.memory, "memory")

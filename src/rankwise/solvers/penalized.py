@@ -11,11 +11,14 @@ import scipy
 from rankwise.lowrank import LowRank
 from rankwise.plain import Plain
 from rankwise.problems import Completion
+from rankwise.solvers.factor_newton import refine_penalized
 from rankwise.solvers.growth import leading_svd
 from rankwise.solvers.nuclear_parts import best_multiple
 
 # Singular vectors carried beyond those above the threshold, and thresholdings between two looks at the gap.
 SPARE, LOOK_EVERY = 6, 10
+# Steps before the factors are refined by Newton's method, again at every look, to this share of the gap.
+REFINE_AFTER, REFINED = 500, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +43,15 @@ def fit_penalized(
 ) -> PenalizedFit:
     """Minimize 1/2 |P(W) - values|^2 + weight |W|_* from a start until the relative duality gap is small.
 
-    values: float64 of size about 1.
+    Thresholdings settle the rank; where they are slow, Newton's method refines the factors between them. Both count as
+    steps, the latter by its products with the second derivative. values: float64 of size about 1.
     """
     matrix, basis = start.matrix, start.basis
     previous, seen = matrix, problem.measure(matrix)
     seen_before, momentum = seen, 1.0
     objective = _objective(problem, seen, matrix, weight)
     relative, basis = _look(problem, seen, objective, weight, basis, gap)
-    steps = 0
+    steps = count = 0
     while not relative <= gap and steps < max_steps:
         grown = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         push = (momentum - 1) / grown
@@ -58,18 +62,30 @@ def fit_penalized(
         new, basis = threshold(sparse, ahead, weight, basis)
         seen_new = problem.measure(new)
         value = _objective(problem, seen_new, new, weight)
-        steps += 1
+        steps, count = steps + 1, count + 1
         if value > objective and momentum > 1:
             # The momentum has carried too far: start it afresh from the better matrix.
             momentum, previous, seen_before = 1.0, matrix, seen
         else:
             previous, seen_before, matrix, seen = matrix, seen, new, seen_new
             momentum, objective = grown, value
-        if steps % LOOK_EVERY == 0:
+        if count % LOOK_EVERY == 0:
             relative, basis = _look(problem, seen, objective, weight, basis, gap)
-    if steps % LOOK_EVERY:
+            if relative > gap and steps >= REFINE_AFTER and matrix.rank and steps < max_steps:
+                matrix, taken = refine_penalized(problem, weight, matrix, REFINED * gap, max_steps - steps)
+                steps, momentum, previous = steps + taken, 1.0, matrix
+                seen = seen_before = problem.measure(matrix)
+                objective = _objective(problem, seen, matrix, weight)
+                relative, basis = _look(problem, seen, objective, weight, _led(matrix, basis), gap)
+    if count % LOOK_EVERY:
         relative, basis = _look(problem, seen, objective, weight, basis, gap)
     return PenalizedFit(matrix, basis, relative, steps)
+
+
+def _led(matrix: LowRank, basis: np.ndarray) -> np.ndarray:
+    """Orthonormal columns: the matrix's right singular vectors, then those of the basis that are left of its width."""
+    width = max(basis.shape[1], matrix.rank)
+    return np.linalg.qr(np.hstack([matrix.right, basis])[:, :width])[0]
 
 
 def threshold(

@@ -54,7 +54,7 @@ class PrincipalComponentPursuit(Solver):
     """Low rank plus sparse with missing entries: min |L|_* + weight |S|_1 over L + S = values where observed.
 
     S is values - L at the observed places, so that any L is feasible; `outliers(problem, solution.matrix)` reads it
-    off. Stops when the relative duality gap is at most `gap` (`converged`), which proves that no L has an objective
+    off. Stops when the relative duality gap is at most `gap` (`optimal`), which proves that no L has an objective
     lower by more than that. The dual: max <Y, values> over Y that vanishes where nothing is observed,
     |Y|_2 <= 1, |Y_ij| <= weight.
 
@@ -108,7 +108,7 @@ class PrincipalComponentPursuit(Solver):
         zero, (d1, d2) = np.zeros(problem.shape), problem.shape
         state = Pursuit(
             size, problem.dtype.name, np.zeros(problem.size), np.zeros((d1, 0)), np.zeros((d2, 0)), zero, zero,
-            strength=1.0, steps=0, adapted=ADAPTED_FOR, primal=0.0, dual=0.0, split=0.0, verdict=RESULTS.converged,
+            strength=1.0, steps=0, adapted=ADAPTED_FOR, primal=0.0, dual=0.0, split=0.0, verdict=RESULTS.optimal,
         )  # fmt: skip
         if size == 0.0:
             return state
@@ -142,9 +142,9 @@ class PrincipalComponentPursuit(Solver):
         return _balanced(moved, drift) if moved.steps <= moved.adapted else moved
 
     def outcome(self, problem: Problem, state: Pursuit) -> RESULTS:
-        """converged, non_finite, or running."""
+        """optimal, non_finite, or running."""
         if state.verdict is RESULTS.running and state.primal - state.dual <= self.gap * state.primal:
-            return RESULTS.converged
+            return RESULTS.optimal
         return state.verdict
 
     def matrix(self, state: Pursuit) -> LowRank:

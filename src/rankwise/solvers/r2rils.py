@@ -18,7 +18,8 @@ from rankwise.solvers.ranked import Ranked
 class R2RILS(Ranked):
     """Rank 2r iterative least squares (R2RILS) at a known or growing rank.
 
-    With U (d1, r), V (d2, r) of unit columns, each step takes the least-squares solution (A, B) of least norm of
+    With U (d1, r), V (d2, r) of unit columns, each step takes the least-squares solution (A, B), that of least norm
+    where the derivative has its full rank and else of least norm in LSQR's unknowns, as in `GaussNewton`, of
     |measure(A V^T + U B^T) - values|, the matrix of the step being the best approximation of rank r to A V^T + U B^T.
     Then U <- norm(U + norm(A)), V <- norm(V + norm(B)), where norm scales every column to length 1. The residual may
     rise before it falls, and with it the norm of the matrix, hence the high `norm_limit`; the bases cannot diverge.
@@ -29,7 +30,8 @@ class R2RILS(Ranked):
     default_steps is 1,000.
 
     Raises:
-        ValueError: as `Ranked`, and if inner_steps is not positive or accuracy is not inside (0, 1).
+        ValueError: as `Ranked`, and if inner_steps is not positive or accuracy is not above 0 and at most
+            1.
 
     Source: Bauch, Nadler, Zilber 2021 (`bauch2021rank`), algorithm 1.
     """

@@ -10,17 +10,20 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, check_given, checked, positive_integer
 from rankwise.problems import Problem
+from rankwise.problems.independence import highest_rank, spare_observations
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
-from rankwise.solvers.factor_gradient import factor_norm
+from rankwise.solvers.factor_least_squares import fit_factors
 from rankwise.solvers.growth import append_pair, leading_pair, leading_triples
 from rankwise.solvers.noise_level import exact_tolerance, expected_rmse
 from rankwise.spectrum import root_mean_square
 
 # A drive for another rank below this share of the first counts as none.
 NO_DRIVE = 1e-14
+# The relative residual and the most steps of the fit that ends a rank.
+FITTED, FIT_STEPS = 1e-15, 20
 # The patience that None means: where the rank grows, and where it is given, so that no other rank is waiting.
 PATIENCE_GROWING, PATIENCE_GIVEN = 20, 300
 
@@ -55,19 +58,20 @@ class Ranked(Solver):
     none of the last `patience` residuals is below the one before them by the share `stationary`, the leading
     singular pair of minus the gradient is appended, with the step along it that reduces the loss most.
     Stops when the root mean square residual is at most tolerance * that of the values (`explained`; if the rank has as
-    many parameters as there are observations, `underdetermined`), is no more than the noise (`noise_level`), stops
-    falling at the last rank allowed (`flat` if the rank was given, `max_rank`, or `underdetermined`), or when the
-    matrix outgrows `norm_limit` times the problem's norm estimate (`diverging_norm`). Observations that are all zero
-    are `explained` by rank 0.
+    many parameters as there are independent observations, `underdetermined`), is no more than the noise
+    (`noise_level`), stops falling at the last rank allowed (`flat` if the rank was given, `max_rank`, or
+    `underdetermined`), when the matrix outgrows `norm_limit` times the problem's norm estimate (`diverging_norm`, or
+    `underdetermined`), or when no pair lowers the loss (`converged`: no matrix fits better, however large the
+    residual). Observations that are all zero are `explained` by rank 0.
 
     noise: the standard deviation of the noise, if known; the bound is that of `Greedy`, with the degrees of freedom
-        that the rank leaves.
+        that the rank leaves. What has reached it is replaced by the best fit of its rank next to it.
     tolerance: None means eps^0.65 of the data's precision (7e-11 in float64, 3e-5 in float32).
     patience: None means 20 steps where the rank grows and 300 where it is given: plateaus may be long, and no other
         rank is waiting.
 
     Raises:
-        ValueError: if a number is out of range, or (from `check`) the rank does not fit the shape.
+        ValueError: if a number is out of range, the rank is above max_rank, or (from `check`) does not fit the shape.
     """
 
     rank: int | None = None
@@ -77,18 +81,15 @@ class Ranked(Solver):
     stationary: float = 1e-3
     patience: int | None = 5
     norm_limit: float = 1e4
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("rank", "train_rmse")
 
     def __post_init__(self) -> None:
-        for name in ("rank", "max_rank", "patience"):
-            if getattr(self, name) is not None:
-                positive_integer(getattr(self, name), name)
-        for name in ("tolerance", "noise"):
-            if getattr(self, name) is not None:
-                checked(getattr(self, name), name, least=0)
+        check_given(self, ("rank", "max_rank", "patience"), positive_integer)
+        check_given(self, ("tolerance", "noise"), checked, least=0)
+        if self.rank is not None and self.max_rank is not None and self.rank > self.max_rank:
+            raise ValueError(f"rank is {self.rank}, above max_rank, which is {self.max_rank}")
         checked(self.stationary, "stationary", least=0)
         checked(self.norm_limit, "norm_limit", above=0)
 
@@ -112,28 +113,29 @@ class Ranked(Solver):
     def init(self, problem: Problem, key: Any) -> AtRank:
         """The spectral start at the rank given, or the leading pair."""
         del key
-        unit, size = _in_units(problem)
+        size = float(np.max(np.abs(problem.values))) or 1.0
+        unit = problem.in_units(size)
         zero = AtRank(unit, size, problem.dtype, LowRank.zeros(problem.shape), None, (), 0.0, RESULTS.running)
         if not unit.values.any():
             return replace(zero, recent=(0.0,), verdict=RESULTS.explained)
         zero = replace(zero, drive=leading_pair(unit, -unit.values, False)[0])
-        if self.rank is None:
-            return self._grown(problem, zero)
+        if self.rank is None or zero.drive == 0.0:
+            return self._settled(problem, self._grown(problem, zero))
         d1, d2 = problem.shape
         u, s, v = leading_triples(unit, -unit.values, self.rank)
         root = np.sqrt(s * (d1 * d2 / float(unit.energy())))
-        return self._enter(problem, zero, LowRank(u * root, v * root))
+        return self._settled(problem, self._enter(problem, zero, LowRank(u * root, v * root)))
 
     def step(self, problem: Problem, state: AtRank) -> AtRank:
         """One step at the present rank, or the next rank if this one is exhausted."""
         if self._exhausted(state):
-            return self._grown(problem, state)
+            return self._settled(problem, self._grown(problem, state))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             matrix, memory = self.iterate(state.problem, state.matrix, state.memory)
             rmse = _rmse(state.problem, matrix)
         recent = (*state.recent, rmse)[-self._patience() - 1 :]
         moved = replace(state, matrix=matrix, memory=memory, recent=recent)
-        return replace(moved, verdict=self._verdict(problem, moved))
+        return self._settled(problem, replace(moved, verdict=self._verdict(problem, moved)))
 
     def outcome(self, problem: Problem, state: AtRank) -> RESULTS:
         """Why to stop, or running."""
@@ -163,6 +165,20 @@ class Ranked(Solver):
             return replace(state, recent=state.recent or (_rmse(unit, matrix),), verdict=RESULTS.converged)
         return self._enter(problem, state, append_pair(unit, matrix, (u, v), False))
 
+    def _settled(self, problem: Problem, state: AtRank) -> AtRank:
+        """At the noise the best fit of the rank: the bound leaves room for chance, and a step ends just below it."""
+        del problem
+        if state.verdict is not RESULTS.noise_level:
+            return state
+        matrix, rmse = self._fitted(state, state.matrix)
+        return replace(state, matrix=matrix, recent=(*state.recent[:-1], rmse)) if rmse < state.recent[-1] else state
+
+    def _fitted(self, state: AtRank, start: LowRank) -> tuple[LowRank, float]:
+        """The best fit of a start's rank next to it, and its root mean square residual."""
+        fit = fit_factors(state.problem, start.left, start.right, tolerance=FITTED, max_steps=FIT_STEPS)
+        matrix = LowRank(fit.left, fit.right)
+        return matrix, _rmse(state.problem, matrix)
+
     def _exhausted(self, state: AtRank) -> bool:
         """Whether the last patience steps have gained next to nothing on the residual before them."""
         full = len(state.recent) > self._patience()
@@ -178,18 +194,19 @@ class Ranked(Solver):
         if not math.isfinite(rmse):
             return RESULTS.non_finite
         if rmse <= self._tolerance(problem) * root_mean_square(state.problem.values):
-            return RESULTS.underdetermined if self._too_few(problem, rank) else RESULTS.explained
+            return RESULTS.explained if spare_observations(problem, rank) else RESULTS.underdetermined
         if rmse <= self._noise_bound(problem, state, rank):
             return RESULTS.noise_level
-        if factor_norm(state.matrix.left, state.matrix.right) > self.norm_limit * float(state.problem.norm_estimate()):
-            return RESULTS.diverging_norm
+        if state.matrix.norm() > self.norm_limit * float(state.problem.norm_estimate()):
+            # That observations are too few is why fits diverge.
+            return RESULTS.underdetermined if rank > highest_rank(problem) else RESULTS.diverging_norm
         if not self._exhausted(state):
             return RESULTS.running
         if self.rank is not None:
             return RESULTS.flat
         if rank >= (self.max_rank or min(problem.shape)):
             return RESULTS.max_rank
-        return RESULTS.underdetermined if self._too_few(problem, rank + 1) else RESULTS.running
+        return RESULTS.underdetermined if rank >= highest_rank(problem) < min(problem.shape) else RESULTS.running
 
     def _noise_bound(self, problem: Problem, state: AtRank, rank: int) -> float:
         """The root mean square residual that noise leaves at a rank, in units of the state; negative if not known."""
@@ -197,13 +214,8 @@ class Ranked(Solver):
             return -1.0
         return expected_rmse(self.noise / state.size, problem.size, degrees_of_freedom(rank, problem.shape))
 
-    def _too_few(self, problem: Problem, rank: int) -> bool:
-        """Whether a rank has as many parameters as there are observations, not all entries being seen."""
-        every = degrees_of_freedom(min(problem.shape), problem.shape)
-        return every > problem.distinct() <= degrees_of_freedom(rank, problem.shape)
-
     def _tolerance(self, problem: Problem) -> float:
-        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
+        return exact_tolerance(problem.dtype, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -220,8 +232,7 @@ class Stepped(Ranked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rate is not None:
-            checked(self.rate, "rate", above=0)
+        check_given(self, ("rate",), checked, above=0)
 
     @property
     def default_steps(self) -> int:
@@ -246,13 +257,6 @@ def best_step(problem: Problem, matrix: LowRank, move: LowRank, residual: np.nda
     roots = np.roots(np.polyder(quartic))
     ahead = [0.0, *(root.real for root in roots if abs(root.imag) <= 1e-8 * abs(root) and root.real > 0)]
     return float(min(ahead, key=lambda t: np.polyval(quartic, t)))
-
-
-def _in_units(problem: Problem) -> tuple[Problem, float]:
-    """The problem in float64 with its largest |value| as unit and scale 1, and that unit (1 for zeros)."""
-    values = np.asarray(problem.values, np.float64)
-    size = float(np.max(np.abs(values))) or 1.0
-    return problem.replace(values=values / size, scale=1.0), size
 
 
 def _rmse(problem: Problem, matrix: LowRank) -> float:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import scipy
 
-from rankwise.identifiability import identifiability
+from rankwise.identifiability import determined
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, check_given, checked, positive_integer
 from rankwise.problems import Problem
+from rankwise.problems.independence import highest_rank, spare_observations
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Solver
 from rankwise.solvers.factor_least_squares import fit_factors
@@ -91,7 +92,6 @@ class RatioContinuation(Solver):
     max_rank: int | None = None
     tolerance: float | None = None
     noise: float | None = None
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("weight", "ratio", "evaluations")
@@ -104,12 +104,8 @@ class RatioContinuation(Solver):
         checked(self.resolution, "resolution", least=0, most=1)
         checked(self.stationary, "stationary", least=0)
         positive_integer(self.inner_steps, "inner_steps")
-        for name in ("width", "max_rank"):
-            if getattr(self, name) is not None:
-                positive_integer(getattr(self, name), name)
-        for name in ("tolerance", "noise"):
-            if getattr(self, name) is not None:
-                checked(getattr(self, name), name, least=0)
+        check_given(self, ("width", "max_rank"), positive_integer)
+        check_given(self, ("tolerance", "noise"), checked, least=0)
 
     @property
     def default_steps(self) -> int:
@@ -125,7 +121,7 @@ class RatioContinuation(Solver):
         if not (math.isfinite(size) and size > 0):
             verdict = RESULTS.explained if size == 0 else RESULTS.non_finite
             return RatioStage(zero, 1.0, self.first, math.nan, 0, zero, problem.dtype, verdict)
-        unit = _in_units(problem, size)
+        unit = problem.in_units(size)
         u, s, v = leading_triples(unit, -unit.values, self._columns(problem))
         norm = float(unit.norm_estimate())
         if s[0] == 0 or not SMALLEST < norm < 1 / SMALLEST:
@@ -138,7 +134,7 @@ class RatioContinuation(Solver):
 
     def step(self, problem: Problem, state: RatioStage) -> RatioStage:
         """One stage: the minimizer at the weight, then plain fits at ascending ranks."""
-        unit, start = _in_units(problem, state.size), state.matrix
+        unit, start = problem.in_units(state.size), state.matrix
         objective = CappedRatio(unit, state.weight, self.cap)
         found = scipy.optimize.minimize(
             objective, objective.flat(start), jac=True, method="L-BFGS-B",
@@ -155,7 +151,7 @@ class RatioContinuation(Solver):
                 return moved
         if state.weight > self.last:
             return moved
-        return replace(moved, verdict=RESULTS.stalled if self._most(problem) else RESULTS.underdetermined)
+        return replace(moved, verdict=RESULTS.stalled if spare_observations(problem, 1) else RESULTS.underdetermined)
 
     def outcome(self, problem: Problem, state: RatioStage) -> RESULTS:
         """Why to stop, or running."""
@@ -173,14 +169,14 @@ class RatioContinuation(Solver):
 
     def _try(self, problem: Problem, unit: Problem, state: RatioStage, rank: int) -> RatioStage:
         """The plain fit at a rank, and the end of the run if it is an answer."""
-        tolerance, start = self._tolerance(problem), state.matrix.truncate(rank)
+        tolerance, start = exact_tolerance(problem.dtype, self.tolerance), state.matrix.truncate(rank)
         fit = fit_factors(
             unit, start.left, start.right, tolerance=tolerance, stationary=PLAIN_STATIONARY, max_steps=PLAIN_STEPS
         )
         matrix, rmse = LowRank(fit.left, fit.right), fit.residual_norm / math.sqrt(problem.size)
         verdict = None
         if rmse <= tolerance * root_mean_square(unit.values):
-            verdict = RESULTS.explained if _held(unit, matrix) else None
+            verdict = RESULTS.explained if determined(unit, matrix) else None
         elif self.noise is not None:
             degrees = degrees_of_freedom(rank, problem.shape)
             bound = expected_rmse(self.noise / state.size, problem.size, degrees)
@@ -193,18 +189,11 @@ class RatioContinuation(Solver):
         return min(self._most(problem), int((sigma > self.resolution * np.linalg.norm(sigma)).sum()))
 
     def _most(self, problem: Problem) -> int:
-        """The highest rank with fewer parameters than observations, 0 if none; any rank if all entries are seen."""
-        least, known = min(problem.shape), problem.distinct()
-        if known >= degrees_of_freedom(least, problem.shape):
-            return min(least, self.max_rank or least)
-        ranks = [rank for rank in range(1, least) if degrees_of_freedom(rank, problem.shape) < known]
-        return min(max(ranks, default=0), self.max_rank or least)
+        """The highest rank that could be an answer, 0 if none."""
+        return min(highest_rank(problem), self.max_rank or min(problem.shape))
 
     def _columns(self, problem: Problem) -> int:
         return min(self.width or self._most(problem) + SURPLUS, *problem.shape)
-
-    def _tolerance(self, problem: Problem) -> float:
-        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
 
 
 class CappedRatio:
@@ -243,20 +232,6 @@ class CappedRatio:
         return np.vstack([matrix.left, matrix.right]).ravel()
 
 
-def _held(problem: Problem, matrix: LowRank) -> bool:
-    """Whether the observations hold the matrix fast at its rank, and are more than its parameters or all there are."""
-    if not (matrix.singular_values() > 0).all():
-        return False
-    found = identifiability(problem, matrix)
-    every = degrees_of_freedom(min(problem.shape), problem.shape)
-    return found.holds and (found.overdetermined or problem.distinct() >= every)
-
-
 def _ratio(matrix: LowRank) -> float:
     sigma = matrix.singular_values()
     return float(sigma.sum() / np.linalg.norm(sigma))
-
-
-def _in_units(problem: Problem, size: float) -> Problem:
-    """The problem in float64 with its values divided by `size`, and scale 1."""
-    return problem.replace(values=np.asarray(problem.values, np.float64) / size, scale=1.0)

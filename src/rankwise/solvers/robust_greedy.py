@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from rankwise.identifiability import determined
 from rankwise.lowrank import LowRank, degrees_of_freedom
-from rankwise.plain import Plain, checked, positive_integer
+from rankwise.plain import Plain, check_given, checked, positive_integer
 from rankwise.problems import Problem
 from rankwise.problems.outliers import CUT, residual_scale
 from rankwise.results import RESULTS
@@ -68,17 +69,14 @@ class RobustGreedy(Solver):
     max_rank: int | None = None
     cut: float = CUT
     tolerance: float | None = None
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = ("rank", "scale", "kept", "bound", "fits")
 
     def __post_init__(self) -> None:
-        if self.max_rank is not None:
-            positive_integer(self.max_rank, "max_rank")
         checked(self.cut, "cut", above=1)
-        if self.tolerance is not None:
-            checked(self.tolerance, "tolerance", least=0)
+        check_given(self, ("max_rank",), positive_integer)
+        check_given(self, ("tolerance",), checked, least=0)
 
     @property
     def default_steps(self) -> int:
@@ -123,7 +121,8 @@ class RobustGreedy(Solver):
         drive, u, v = leading_pair(problem, clipped, False)
         kept = problem.subset(np.nonzero(state.kept)[0])
         start = append_pair(kept, state.matrix, (u, v), False)
-        fit = grow_factors(kept, start.left, start.right, drive, tolerance=self._tolerance(problem))
+        tolerance = exact_tolerance(problem.dtype, self.tolerance)
+        fit = grow_factors(kept, start.left, start.right, drive, tolerance=tolerance)
         now = self._trimmed(problem, _product(problem, fit), state.bound, state.kept, state.fits + 1)
         most = state.fits + ROUNDS
         while now.fits < most:
@@ -142,7 +141,7 @@ class RobustGreedy(Solver):
     def _fit(self, problem: Problem, state: Trimmed, stationary: float) -> Fit:
         """Least squares on the observations kept."""
         kept = problem.subset(np.nonzero(state.kept)[0])
-        tolerance = self._tolerance(problem)
+        tolerance = exact_tolerance(problem.dtype, self.tolerance)
         return fit_factors(kept, state.matrix.left, state.matrix.right, tolerance=tolerance, stationary=stationary)
 
     def _trimmed(self, problem: Problem, matrix: LowRank, bound: float, kept: np.ndarray, fits: int) -> Trimmed:
@@ -162,33 +161,33 @@ class RobustGreedy(Solver):
         return replace(state, matrix=_product(problem, fit), fits=state.fits + 1, verdict=verdict)
 
     def _verdict(self, problem: Problem, state: Trimmed) -> RESULTS:
-        rank, kept = state.matrix.rank, int(state.kept.sum())
+        rank, kept = state.matrix.rank, problem.subset(np.nonzero(state.kept)[0])
         if not np.isfinite(state.scale):
             return RESULTS.non_finite
-        if state.scale <= self._tolerance(problem) * residual_scale(problem.values):
-            # Outliers are as free as parameters: unless both together are fewer than the observations, anything fits.
-            fewer = degrees_of_freedom(rank, problem.shape) < kept
-            return RESULTS.explained if fewer else RESULTS.underdetermined
+        if state.scale <= self._exact(problem):
+            # Outliers are as free as parameters: only if those kept are more and hold the matrix is the fit no chance.
+            return RESULTS.explained if rank == 0 or determined(kept, state.matrix) else RESULTS.underdetermined
         if rank >= (self.max_rank or min(problem.shape)):
             return RESULTS.max_rank
-        too_few = degrees_of_freedom(rank + 1, problem.shape) >= kept
+        too_few = degrees_of_freedom(rank + 1, problem.shape) >= kept.distinct()
         return RESULTS.underdetermined if too_few else RESULTS.running
 
     def _only_noise(self, problem: Problem, before: Trimmed, after: Trimmed) -> bool:
         """Whether the last rank explains no more of the observations kept than it would of noise."""
         fits = [problem.residual(state.matrix)[after.kept] for state in (before, after)]
-        if not (np.isfinite(fits[1]).all() and after.scale > self._tolerance(problem) * residual_scale(problem.values)):
+        if not (np.isfinite(fits[1]).all() and after.scale > self._exact(problem)):
             return False
         parameters = [degrees_of_freedom(state.matrix.rank, problem.shape) for state in (before, after)]
         rmse = [root_mean_square(np.clip(fit, -after.bound, after.bound)) for fit in fits]
         return gain(rmse[0], rmse[1], int(after.kept.sum()), (parameters[0], parameters[1])) <= LEAST_GAIN
 
+    def _exact(self, problem: Problem) -> float:
+        """The scale of the residuals up to which a fit counts as exact."""
+        return exact_tolerance(problem.dtype, self.tolerance) * residual_scale(problem.values)
+
     def _floor(self, problem: Problem) -> float:
         share = max(FLOOR, ROUNDINGS * float(np.finfo(problem.dtype).eps))
         return share * (residual_scale(problem.values) or float(np.abs(problem.values).max()))
-
-    def _tolerance(self, problem: Problem) -> float:
-        return exact_tolerance(problem.dtype) if self.tolerance is None else self.tolerance
 
 
 def _product(problem: Problem, fit: Fit) -> LowRank:

@@ -27,7 +27,7 @@ class WeightFit:
     nuclear_norm: |W|_*; gap: the relative duality gap of scale/2 |residual|^2 + weight |W|_*, never below the relative
     distance of that objective from its least value, except by the error of an iterative largest singular value (its
     tolerance is the gap asked for; from 40,001 entries on); train_rmse, holdout_rmse: root mean square residuals;
-    inner_steps: thresholded decompositions.
+    inner_steps: thresholded decompositions, and products of Newton's method with the second derivative.
     """
 
     weight: float
@@ -64,7 +64,8 @@ class SoftImpute(Solver):
     W <- soft-thresholded decomposition of Z + P^T(values - P(Z)), P the observed entries and Z = W extrapolated by
     Nesterov's momentum, restarted when the objective rises. Z is of low rank and the rest is sparse, so that products
     with the matrix to be decomposed cost O(m + (d1 + d2) r); its leading singular vectors are those of the step before,
-    improved by a subspace iteration. A step is one weight; what was reached is in record and in the state's `path`.
+    improved by a subspace iteration. Where that is slow, Newton's method refines the factors between thresholdings.
+    A step is one weight; what was reached is in record and in the state's `path`.
 
     weight: the last weight; None means 1e-3 times the first. The first is the least at which W = 0, the largest
     singular value of scale P^T values.
@@ -73,7 +74,8 @@ class SoftImpute(Solver):
     held-out error has not improved for `patience` weights, and the best weight is fitted to all observations
     (`holdout_stopped`). Otherwise the path ends at its last weight (`optimal`).
     gap: the relative duality gap that the weight asked for, or chosen, is solved to; path_gap: that of the weights on
-    the way, where it is larger. A fit that takes more than `inner_steps` thresholdings ends the run (`inner_limit`).
+    the way, where it is larger. A fit that takes more than `inner_steps` thresholdings and Newton products ends the run
+    (`inner_limit`).
 
     Raises:
         ValueError: if a number is out of range, the weights do not descend, or (from `check`) the problem is no
@@ -91,7 +93,6 @@ class SoftImpute(Solver):
     gap: float = 1e-8
     path_gap: float = 1e-4
     inner_steps: int = 20_000
-    check_every: int = 1
 
     driver: ClassVar[Literal["compiled", "host"]] = "host"
     recorded: ClassVar[tuple[str, ...]] = tuple(WeightFit.__dataclass_fields__)
@@ -99,8 +100,8 @@ class SoftImpute(Solver):
     def __post_init__(self) -> None:
         if self.weight is not None:
             checked(self.weight, "weight", above=0)
-        if isinstance(self.weights, list | tuple | np.ndarray):
-            weights = tuple(checked(each, "weights", above=0) for each in np.asarray(self.weights, float).tolist())
+        if isinstance(self.weights, list | tuple) or (isinstance(self.weights, np.ndarray) and self.weights.ndim):
+            weights = tuple(checked(each, "weights", above=0) for each in self.weights)
             if not weights or any(b >= a for a, b in pairwise(weights)):
                 raise ValueError("weights must be at least one number, descending")
             if self.weight is not None:
@@ -108,6 +109,8 @@ class SoftImpute(Solver):
             object.__setattr__(self, "weights", weights)
         else:
             positive_integer(self.weights, "weights")
+            if self.weights > self.default_steps:
+                raise ValueError(f"weights must be at most {self.default_steps}")
         checked(self.holdout, "holdout", least=0)
         if self.holdout >= 1:
             raise ValueError(f"holdout must be at least 0 and below 1, not {self.holdout}")
@@ -118,7 +121,7 @@ class SoftImpute(Solver):
 
     @property
     def default_steps(self) -> int:
-        """10,000: more weights than any path has."""
+        """10,000: the most weights that a path may be made of."""
         return 10_000
 
     def check(self, problem: Problem) -> None:
@@ -138,7 +141,7 @@ class SoftImpute(Solver):
         size = root_mean_square(kept.values) or 1.0
         scaled = kept.replace(values=np.asarray(kept.values, float) / size, scale=1.0)
         first = float(kept.scale) * size * leading_pair(scaled, -scaled.values, False)[0]
-        return self._start(kept, held, size, self._sequence(first))
+        return self._start(kept, held, size, self._sequence(min(first, np.finfo(float).max / 2)))
 
     def step(self, problem: Problem, state: WeightPath) -> WeightPath:
         """The next weight; or, once the path has ended with observations held out, the best one on all of them."""
@@ -165,10 +168,11 @@ class SoftImpute(Solver):
         """The weights of the path, without those at which W = 0, the first excepted."""
         if isinstance(self.weights, tuple):
             return self.weights
-        last = 1e-3 * first if self.weight is None else self.weight
+        # Of the smallest numbers there are, a thousandth is none.
+        last = max(1e-3 * first, math.ulp(0.0)) if self.weight is None else self.weight
         if self.weights == 1 or last >= first:
             return (last,)
-        return (*np.geomspace(first, last, self.weights)[:-1].tolist(), last)
+        return (*dict.fromkeys(np.geomspace(first, last, self.weights)[:-1].tolist()), last)
 
     def _start(self, kept: Completion, held: Completion | None, size: float, weights: tuple[float, ...]) -> WeightPath:
         """The zero matrix, as the solution for an infinite weight."""
@@ -208,13 +212,15 @@ class SoftImpute(Solver):
         whole = self._start(problem, None, size, weights)
         while whole.remaining and whole.verdict is RESULTS.running:
             whole = self._next(whole)
-        verdict = RESULTS.holdout_stopped if whole.verdict is RESULTS.optimal else whole.verdict
+        # Without a weight left the zero matrix was best, and nothing has run.
+        done = whole.verdict is RESULTS.optimal or not weights
+        verdict = RESULTS.holdout_stopped if done else whole.verdict
         path = (*state.path, whole.path[-1])
         return replace(state, size=size, fit=whole.fit, path=path, verdict=verdict, refitted=True)
 
     def _verdict(self, state: WeightPath, gap: float) -> RESULTS:
         here, path = state.path[-1], state.path
-        if not math.isfinite(here.nuclear_norm):
+        if not np.isfinite(state.fit.matrix.left).all():
             return RESULTS.non_finite
         if here.gap > gap:
             return RESULTS.inner_limit

@@ -10,7 +10,7 @@ import numpy as np
 
 from rankwise.dynamics import check_depth, end_to_end_velocity, spectral_velocity
 from rankwise.factorizations import Identity, Initialization
-from rankwise.plain import fixed
+from rankwise.plain import boolean, checked, fixed
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
 from rankwise.solvers.base import Array
@@ -70,7 +70,8 @@ class SpectralFlow(Flow):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_depth(self.depth)
-        if not 0 < self.gap < 1:
+        boolean(self.bridge, "bridge")
+        if not 0 < checked(self.gap, "gap") < 1:
             raise ValueError(f"gap must lie strictly between 0 and 1, not {self.gap}")
 
     def check(self, problem: Problem) -> None:

@@ -18,7 +18,7 @@ from rankwise.solvers.nuclear_parts import SoftThreshold, ThresholdDerivative
 BALANCE, SHORT, ROUNDING = 0.25, 0.1, 0.3
 # Diagonals below this are taken as this where they precondition.
 LEAST_DIAGONAL = 0.01
-# The share of the relative residual |z - T(z)| / |z| that is added to the derivative of z - T(z), which may be singular.
+# What multiple of |z - T(z)| / |z| is added to the derivative of z - T(z), which may be singular.
 SHIFT = 1.0
 # Newton equations are solved to one digit or two: single precision has seven, and takes half the time.
 PRECISION = np.float32

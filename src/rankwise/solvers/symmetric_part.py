@@ -61,8 +61,8 @@ def asymmetry(matrix: LowRank) -> float:
     if matrix.shape[0] != matrix.shape[1]:
         return float("inf")
     left, right = np.hstack([matrix.left, matrix.right]), np.hstack([matrix.right, -matrix.left])
-    norm = float(np.linalg.norm(matrix.singular_values()))
-    return float(np.linalg.norm(LowRank(left, right).singular_values())) / norm if norm else 0.0
+    norm = matrix.norm()
+    return LowRank(left, right).norm() / norm if norm else 0.0
 
 
 def _mirror_images(problem: Completion) -> tuple[np.ndarray, np.ndarray]:

@@ -10,14 +10,13 @@ import scipy
 
 from rankwise.lowrank import LowRank
 from rankwise.problems import Completion, Problem
+from rankwise.problems.independence import gram_matrix
 from rankwise.solvers.growth import DENSE_ENTRIES
 
 # The most iterations of conjugate gradients in one fit.
 CG_STEPS = 300
 # Regularization of blocks and normal equations relative to their trace; refinement takes its effect out again.
 BLOCK_SHIFT, NORMAL_SHIFT, REFINEMENTS = 1e-14, 1e-13, 3
-# Measurements whose Gram eigenvalue is below this share of the largest repeat others.
-GRAM_RANK = 1e-12
 # Block Krylov: columns beyond those asked for, and the depth.
 EXTRA_COLUMNS, KRYLOV_DEPTH = 4, 4
 
@@ -196,10 +195,9 @@ class DenseRidge(WeightedRidge):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        m = problem.size
-        gram = np.stack([problem.measure(problem.adjoint(row)) for row in np.eye(m)]).astype(float)
-        eigenvalues, vectors = np.linalg.eigh((gram + gram.T) / 2)
-        kept = eigenvalues > GRAM_RANK * eigenvalues[-1]
+        gram, dependent = gram_matrix(problem)
+        eigenvalues, vectors = np.linalg.eigh(gram)
+        kept = eigenvalues > dependent * eigenvalues[-1]
         self.eigenvalues = eigenvalues[kept]
         self.whiten = vectors[:, kept] / np.sqrt(self.eigenvalues)
         self.values = self.whiten.T @ self.values
