@@ -499,3 +499,17 @@ def test_no_bytes_end_in_a_traceback(shell, tmp_path, ending, data):
     (tmp_path / f"f.{ending}").write_bytes(starts.get(ending, b"") + data)
     assert shell("complete", f"f.{ending}", "--method", "means", "--quiet") in (0, 2)
     assert shell.err.count("\n") <= 1
+
+
+def test_named_holes_and_signs(shell, matrix, tmp_path):
+    lines = [";".join(f"{1000 * x:.0f}" for x in np.nan_to_num(line, nan=-0.999)) for line in matrix]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n1.043" + ";1" * 7 + "\n")
+    holes = np.isnan(matrix).sum()
+    made = shell.json("complete", "t.csv", "--thousands", ".", "--holes=-999,n.k.", "--method", "means")
+    assert made["holes_filled"] == holes
+    assert made["warnings"][0] == f"{holes} cells are taken for holes: 'n.k.' in none, -999 in {holes}"
+    assert "-999;" not in (tmp_path / "t.filled.csv").read_text()
+    assert shell.json("complete", "t.csv", "--decimal", ".", "--holes", "-999")["holes"] == holes
+    assert "--holes takes words and numbers" in shell.refuses("complete", "t.csv", "--holes", "")
+    assert "--decimal: invalid choice: ';'" in shell.refuses("complete", "t.csv", "--decimal", ";")
+    assert "the comma cannot both be" in shell.refuses("complete", "t.csv", "--decimal", ",", "--thousands", ",")

@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 from pyarrow import feather, parquet
 
-from rankwise.data.tables import read_table, table_from, write_table, writing_losses
+from rankwise.data.tables import filling_losses, read_table, table_from, write_table, writing_losses
 
 READ = {"parquet": parquet.read_table, "feather": feather.read_table}
 WRITE = {"parquet": parquet.write_table, "feather": feather.write_feather}
@@ -265,7 +265,13 @@ def test_tables_change_format(tmp_path):
     assert read_table(tmp_path / "o2.csv.gz").column_names == ("c1", "c2")
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.filled"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t.ODS"])
+def test_spreadsheets_are_refused_with_a_way_out(tmp_path, name):
+    with pytest.raises(ValueError, match=r": spreadsheets are neither read nor written: save it as CSV$"):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.xslx", "t", "t.filled"])
 def test_unknown_endings_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"unknown file ending|without an ending tells no format"):
         read_table(tmp_path / name)
@@ -277,7 +283,9 @@ def test_numbers_that_name_rows_are_no_data(tmp_path, kind):
     WRITE[kind](given, str(tmp_path / f"t.{kind}"))
     table = round_trip(tmp_path / f"t.{kind}", tmp_path / f"out.{kind}")
     assert (table.row_labels, table.column_names) == (("17", "3", "90"), ("a",))
-    assert table.notes == ("the numbers in column 'id' are taken for row labels, not for data",)
+    assert table.notes == (
+        "the numbers in column 'id' are taken for row labels, not for data; --no-labels if they are data",
+    )
     told = read_table(tmp_path / f"t.{kind}", labels=False)
     assert (told.row_labels, told.column_names, told.notes) == (("1", "2", "3"), ("id", "a"), ())
 
@@ -338,6 +346,13 @@ def test_long_text_without_a_header_has_numbered_columns(tmp_path):
     assert parquet.read_table(tmp_path / "out.parquet").column_names == ["c1", "c2", "c3", "c4"]
     with pytest.raises(ValueError, match=r"t\.data has no column 'user'"):
         read_table(tmp_path / "t.data", **{**told, "long": ("user", "c2", "c3")})
+
+
+def test_what_filling_a_frame_rounds_is_told():
+    frame = pd.DataFrame({"a": pd.array([1, None], "Int8"), "b": [0.5, np.nan], "c": pd.array([None, 4], "Int8")})
+    note = "what was filled in is rounded in columns of whole numbers: 'a'"
+    assert filling_losses(table_from(frame), np.array([[1, 0.5, 3], [1.5, 0.25, 4]])) == (note,)
+    assert filling_losses(table_from(frame), np.array([[1, 0.5, 3], [2, 0.25, 4]])) == ()
 
 
 def test_losses_of_a_frame_and_of_whole_arrays():

@@ -100,7 +100,8 @@ def test_numbers_that_name_rows_are_no_data(make):
     columns = {"year": [1990, 1992, 1991], "a": [1.0, 2.0, None], "b": [1.0, 2.0, 4.0]}
     table = table_from(make(columns))
     assert (table.row_labels, table.column_names) == (("1990", "1992", "1991"), ("a", "b"))
-    assert table.notes == ("the numbers in column 'year' are taken for row labels, not for data",)
+    told = "the numbers in column 'year' are taken for row labels, not for data"
+    assert table.notes == (f"{told}; put another column first if they are data",)
     assert table_from(make({**columns, "year": [1990, 1990, 1991]})).column_names == ("year", "a", "b")
 
 

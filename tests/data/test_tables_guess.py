@@ -66,7 +66,9 @@ def test_long_form_needs_a_label_in_every_line(tmp_path, line, axis):
 def test_whole_numbers_under_the_name_of_an_id_are_labels(tmp_path, name):
     table = read(tmp_path, f"{name},a,b\n1518,1,2\n67422,,3\n86,4,5\n")
     assert table.row_labels == ("1518", "67422", "86")
-    assert table.notes == (f"the numbers in column {name!r} are taken for row labels, not for data",)
+    assert table.notes == (
+        f"the numbers in column {name!r} are taken for row labels, not for data; --no-labels if they are data",
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,38 @@ def test_other_numbers_stay_data(tmp_path, name, third):
 
 
 def test_labels_of_a_column_without_a_name_are_noted_as_the_first_column(tmp_path):
-    told = "the numbers in the first column are taken for row labels, not for data"
+    told = "the numbers in the first column are taken for row labels, not for data; --no-labels if they are data"
     assert read(tmp_path, ",a\n7,5\n3,\n").notes == (told,)
     assert read(tmp_path, "1,5,3\n2,,4\n3,2,2\n").notes == (told,)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "step", "labels"),
+    [
+        ("subject", 1, 1, True),
+        ("subject", 101, 1, True),
+        ("subject", 10001, 1, True),
+        ("season", 1998, 1, True),
+        ("season", 2010, -1, True),
+        ("temperature", 20, 5, False),
+        ("temperature", 0, 1, False),
+        ("temperature", 20, 1, False),
+        ("pressure", 1000, 100, False),
+        ("", 20, 5, True),
+        ("time", 0, 10, True),
+    ],
+)
+def test_numbers_in_equal_steps_are_labels_only_where_they_count_rows(tmp_path, name, start, step, labels):
+    lines = [f"{start + step * i},{i * i % 7},{3 - i}" for i in range(6)]
+    table = read(tmp_path, "\n".join([f"{name},a,b", *lines]))
+    assert table.values.shape == (6, 2 if labels else 3)
+    told = "for row labels, not for data; --no-labels if they" if labels else "for data; --labels if they name the rows"
+    assert len(table.notes) == 1
+    assert told in table.notes[0]
+
+
+def test_a_first_line_of_numbers_taken_for_names_is_noted(tmp_path):
+    told = "the numbers in the first line are taken for column names, not for data; --no-header if they are data"
+    assert read(tmp_path, "2001,2002\n1.5,2\n7,3\n").notes == (told,)
+    assert read(tmp_path, "user,1,2,3,4,5\nu1,5,,3,,1\nu2,1,2,,5,4\n").notes == (told,)
+    assert read_table(tmp_path / "t.csv", header=True).notes == ()

@@ -51,6 +51,13 @@ def test_only_holes_change(tmp_path, text, filled):
     assert written(tmp_path, read(tmp_path, text)).decode() == filled
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_with_its_mark_is_read_and_written(tmp_path, encoding):
+    table = read(tmp_path, "\ufeffn\ta\nB\u00e9la\t1.50\nz\t\n".encode(encoding), "t.txt")
+    assert table.row_labels == ("B\u00e9la", "z")
+    assert written(tmp_path, table, name="o.txt") == "\ufeffn\ta\nB\u00e9la\t1.50\nz\t7.25\n".encode(encoding)
+
+
 def test_holes_left_open_come_back_as_they_were(tmp_path):
     table = read(tmp_path, "a,b\nNA,1\nnull,2\n")
     write_table(table, table.values, tmp_path / "out.csv")
@@ -114,7 +121,7 @@ def test_what_was_guessed_is_noted(tmp_path):
     table = read(tmp_path, "id;a\n7;1,5\n3;\n9;2\n")
     assert table.notes == (
         "the decimal sign is taken to be the comma",
-        "the numbers in column 'id' are taken for row labels, not for data",
+        "the numbers in column 'id' are taken for row labels, not for data; --no-labels if they are data",
     )
     assert read(tmp_path, "id;a\n7;1.5\n3;\n9;2\n", labels=True).notes == ()
 
@@ -133,8 +140,13 @@ def test_what_was_guessed_is_noted(tmp_path):
         ("a,b\nx,\ny,\n", None),
         ("a,b\n1,2\n,inf\n", "the cell in row '2', column 'b' is infinite"),
         ("n,b\nx,2\ny,-1e999\n", "the cell in row 'y', column 'b' is infinite"),
-        (b"a,b\n1,2\n\xff\xfe,3\n", "line 3 is not UTF-8 text"),
-        (bytes(range(256)), "line 2 is not UTF-8 text"),
+        (
+            b"a,b\n1,2\n\xff\xfe,3\n",
+            "line 3 is not UTF-8 text; it may be Windows-1252 (Latin-1): save it as UTF-8, or ",
+        ),
+        (bytes(range(256)), "line 2 is not UTF-8 text: save it as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16-be"), "seems to be UTF-16BE text without its mark: save it as UTF-8, or iconv"),
+        ("\ufeffa,b\n1,2\n".encode("utf-16-le") + b"\n", "line 3 is not UTF-16 text"),
     ],
 )
 def test_broken_files_are_refused_in_one_line(tmp_path, text, message):

@@ -67,6 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_switch(
         parser, "labels", "the first column holds row labels (default: found out)", "the first column is no label"
     )
+    parser.add_argument(
+        "--holes",
+        metavar="WORD,...",
+        help="words and numbers that stand for holes, besides empty cells, NA and the like; --holes=-99,-999 with "
+        "the sign where the first is a number below 0",
+    )
+    parser.add_argument("--decimal", choices=[",", "."], help="the decimal sign of a text table (default: found out)")
+    parser.add_argument(
+        "--thousands", choices=[",", "."], help="what separates thousands in a text table (default: found out)"
+    )
     parser.add_argument("--denoise", action="store_true", help="replace observed cells too by the model's values")
     parser.add_argument("--fill-empty", action="store_true", help="fill rows and columns that have no observed cell")
     parser.add_argument("--force", action="store_true", help="allow the output to replace the input")
@@ -89,7 +99,10 @@ def run(options: argparse.Namespace) -> int:
     _check_places(options, output)
     if output != "-" and not is_device(output):
         format_of(output)
-    table = read_table(options.table, long=_long(options.long), header=options.header, labels=options.labels)
+    table = read_table(
+        options.table, long=_long(options.long), header=options.header, labels=options.labels,
+        decimal=options.decimal, thousands=options.thousands, holes=_listed(options.holes),
+    )  # fmt: skip
     with _progress(options) as step:
         done = complete(
             table, method=options.method, holdout=options.holdout, key=options.seed, max_rank=options.max_rank,
@@ -124,13 +137,20 @@ def _default_output(table: str) -> str:
 def _long(given: str | None) -> tuple[str, str, str] | None:
     if given is None:
         return None
-    try:
-        names = next(csv.reader([given], skipinitialspace=True, strict=True), [])
-    except csv.Error:
-        names = []
+    names = _listed(given)
     if len(names) != 3 or not all(name.strip() for name in names):
         raise ValueError(f"--long takes three column names, ROW,COL,VALUE, not {given!r}")
     return (names[0], names[1], names[2])
+
+
+def _listed(given: str | None) -> list[str]:
+    """What stands between commas, in quotes where it holds one; nothing if the quotes are broken."""
+    if given is None:
+        return []
+    try:
+        return next(csv.reader([given], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        return []
 
 
 def _check_table(options: argparse.Namespace) -> None:
@@ -145,6 +165,8 @@ def _check_table(options: argparse.Namespace) -> None:
         if not is_device(options.table):
             format_of(options.table)
         os.stat(options.table)  # a missing table is told before its output's place is looked at
+    if options.holes is not None and not _listed(options.holes):
+        raise ValueError(f"--holes takes words and numbers, WORD,WORD, not {options.holes!r}")
     if options.long is not None and options.header is False:
         raise ValueError("--long needs the header, which names its columns: leave --no-header out")
 

@@ -124,7 +124,7 @@ def from_frame(X: Any) -> Table:
     label, notes = None, ()
     if _says_nothing(index):
         first = numbers(0).tolist() if 0 in numeric else None
-        label, notes = choose_labels(names, first, words, None)
+        label, notes = choose_labels(names, first, words, None, flags=False)
     holes = {j: bool(every[j][1].is_null().any()) for j in (*odd, *rest) if j != label}
     notes += first_notes(
         [

@@ -52,8 +52,9 @@ def looks_like_header(cells: list[list[str]], numbers: Sequence[Column]) -> bool
 
 def looks_like_labels(column: Column, names: list[str] | None) -> bool:
     """Whether a first column holds labels: words; or numbers, none missing and none twice, that are named as
-    `LABEL_NAMES`, whole and named as `NUMBER_NAMES` or as something's id, or go up or down in equal steps (of one,
-    where there is no header).
+    `LABEL_NAMES`, whole and named as `NUMBER_NAMES` or as something's id; or that count rows, as numbers do that go up
+    by one from 1, 101, 1001, ... (from 0 too, where there is no header), and years one after another. Other numbers
+    in equal steps may be temperatures or doses, and are data.
     """
     if None in column:
         return True
@@ -61,29 +62,36 @@ def looks_like_labels(column: Column, names: list[str] | None) -> bool:
         return False
     if names is not None and (_named(names[0]) or (_whole(column) and _numbered(names[0]))):
         return True
-    steady = len(column) > 2 and _whole(column) and _equal_steps(column)
-    return steady and (names is not None or abs(_step(column)) == 1)
+    return _is_steady(column) and _counts_rows(column, names is not None)
 
 
 def choose_labels(
-    names: list[str], first: Column | None, words: Sequence[int], given: bool | None
+    names: list[str], first: Column | None, words: Sequence[int], given: bool | None, flags: bool = True
 ) -> tuple[int | None, tuple[str, ...]]:
     """Which column of a table with typed columns holds the row labels, and what a reader should be told about it.
 
     The first, if its numbers (`first`; None if it has none) look like labels; else the first column of `words`.
-    given: whether it is the first column, if this is known.
+    given: whether it is the first column, if this is known. flags: whether a reader has options to set this by.
     """
     if given is not None:
         return (0 if given else None), ()
-    if first is not None and len(names) > 1 and looks_like_labels(first, names):
-        return 0, (numbers_as_labels(names[0]),)
-    return (words[0] if words else None), ()
+    if first is None or len(names) < 2:
+        return (words[0] if words else None), ()
+    taken = looks_like_labels(first, names)
+    return (0 if taken else words[0] if words else None), labels_notes(names[0], first, taken, flags)
 
 
-def numbers_as_labels(name: str) -> str:
-    """The sentence that says that a first column of numbers was taken for labels; its name may be empty."""
-    column = f"column {shortened(name)!r}" if name.strip() else "the first column"
-    return f"the numbers in {column} are taken for row labels, not for data"
+def labels_notes(name: str, column: Column, taken: bool, flags: bool = True) -> tuple[str, ...]:
+    """What to say of numbers in a first column, of this name or none: that they were taken for labels, or that they
+    were not although `MANY` or more go in equal steps.
+    """
+    if None in column or not (taken or (len(column) >= MANY and _is_steady(column))):
+        return ()
+    where = f"column {shortened(name)!r}" if name.strip() else "the first column"
+    if taken:
+        remedy = "--no-labels if they are data" if flags else "put another column first if they are data"
+        return (f"the numbers in {where} are taken for row labels, not for data; {remedy}",)
+    return (f"the numbers in {where} are taken for data; --labels if they name the rows",) if flags else ()
 
 
 def left_out(name: str, why: str, holes: bool = False) -> str:
@@ -162,9 +170,17 @@ def _equal_steps(numbers: Column) -> bool:
     return len(steps) > 0 and steps[0] != 0 and bool((steps == steps[0]).all())
 
 
-def _step(numbers: Column) -> float:
-    """From the first to the second of some numbers."""
-    return (numbers[1] or 0) - (numbers[0] or 0)
+def _is_steady(column: Column) -> bool:
+    """Whether three or more whole numbers, none missing, go up or down in equal steps."""
+    return len(column) > 2 and _whole(column) and _equal_steps(column)
+
+
+def _counts_rows(column: Column, named: bool) -> bool:
+    """Whether numbers in equal steps, in a column that is `named` or not, are those of rows."""
+    first, step = column[0] or 0, (column[1] or 0) - (column[0] or 0)
+    if abs(step) == 1 and _is_run(column):
+        return True
+    return step == 1 and (first == 1 or (first == 0 and not named) or re.fullmatch("10+1", f"{first:.0f}") is not None)
 
 
 def _goes_up(numbers: Column) -> bool:

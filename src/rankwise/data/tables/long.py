@@ -19,7 +19,8 @@ from rankwise.data.tables.base import (
     refuse_huge,
     shortened,
 )
-from rankwise.data.tables.text import DECIMAL_NOTE, TEXTS, Text, number_text, to_number
+from rankwise.data.tables.holes import holes_notes
+from rankwise.data.tables.text import TEXTS, Text
 from rankwise.registry import distinct, nearest
 
 
@@ -50,15 +51,15 @@ class Long(Source):
         if isinstance(self.inner, Arrow) or format not in TEXTS:
             write_arrow(self.arrow(filled), format, file)
             return
-        decimal, value, first = self.inner.decimal, self.places[2], self.inner.first
+        notation, value, first = self.inner.notation, self.places[2], self.inner.first
         changes = {
-            (first + int(self.lines[i, j]), value): number_text(filled.values[i, j], decimal)
+            (first + int(self.lines[i, j]), value): notation.text(filled.values[i, j])
             for i, j in np.argwhere(filled.take & (self.lines >= 0))
         }
         more = []
         for i, j in np.argwhere(filled.take & (self.lines < 0)):
             line = [""] * len(self.inner.sheet.raw[0])
-            cells = (self.labels[i], self.names[j], number_text(filled.values[i, j], decimal))
+            cells = (self.labels[i], self.names[j], notation.text(filled.values[i, j]))
             for place, text in zip(self.places, cells, strict=True):
                 line[place] = text
             more.append(line)
@@ -110,7 +111,7 @@ class Long(Source):
 
         assert isinstance(self.inner, Text)
         columns = [pa.array(column) for column in zip(*self.inner.cells, strict=True)]
-        value = [to_number(cell[self.places[2]], self.inner.decimal) for cell in self.inner.cells]
+        value = [self.inner.notation.number(cell[self.places[2]]) for cell in self.inner.cells]
         columns[self.places[2]] = pa.array(value, pa.float64(), from_pandas=True)
         return pa.Table.from_arrays(columns, names=distinct(_header(self.inner)))
 
@@ -127,13 +128,13 @@ def long_from_text(parsed: Text, long: tuple[str, str, str], name: str, header: 
     places = _places(_header(inner), long, name)
     if not cells:
         raise ValueError(f"{name} has no rows below its header")
-    numbers = [to_number(line[places[2]], parsed.decimal) for line in cells]
+    numbers = [parsed.notation.number(line[places[2]]) for line in cells]
     if None in numbers:
         first = numbers.index(None)
         value = shortened(cells[first][places[2]])
         raise ValueError(f"{name}: line {lines[first]}: the value {value!r} is not a number")
     rows, columns = ([line[place] for line in cells] for place in places[:2])
-    notes = (DECIMAL_NOTE,) if parsed.decimal == "," else ()
+    notes = (*parsed.notation.notes, *holes_notes(parsed.notation.counted([line[places[2]] for line in cells])))
     return _pivot(rows, columns, np.asarray(numbers, float), places, inner, name, lines, notes)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 BOM = "\ufeff"
+UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 DELIMITERS = (",", "\t", ";", "|")
 # So many characters and lines are looked at to find the delimiter.
 SNIFFED, SNIFFED_LINES = 100_000, 20
@@ -22,6 +24,7 @@ class Sheet:
 
     raw: one list of cells a line. start: what stood before the first line (byte order mark, blank lines). ends:
     what stood after each line (its line ending, blank lines). lines: the number of each line in the file, from 1.
+    encoding: how the file is written, and its byte order mark is part of `start`.
     """
 
     raw: list[list[str]]
@@ -29,6 +32,7 @@ class Sheet:
     ends: list[str]
     lines: list[int]
     delimiter: str
+    encoding: str = "utf-8"
 
     @cached_property
     def texts(self) -> list[list[str]]:
@@ -90,10 +94,11 @@ def read_sheet(data: bytes, name: str, delimiter: str | None = None) -> Sheet:
     Blank lines are no lines, except between the lines of a single column, where they are empty cells.
 
     Raises:
-        ValueError: on bytes that are not UTF-8, a quote that is never closed, text after a closed quote, lines
-            of unequal length (the line is named each time), or an empty file.
+        ValueError: on bytes that are neither UTF-8 nor UTF-16 with its mark, a quote that is never closed, text after
+            a closed quote, lines of unequal length (the line is named each time), or an empty file.
     """
-    text = _decode(data, name)
+    encoding = next((code for mark, code in UTF16.items() if data.startswith(mark)), "utf-8")
+    text = _decode(data, name, encoding)
     start = re.match(rf"{BOM}?(?: *(?:\r\n|\n|\r))*", text)
     begin = start.end() if start else 0
     delimiter = delimiter or _sniff(text[begin : begin + SNIFFED], len(text) - begin > SNIFFED)
@@ -102,7 +107,7 @@ def read_sheet(data: bytes, name: str, delimiter: str | None = None) -> Sheet:
     numbers = [bisect_right(breaks, place) + 1 for place in places]
     if not any(len(line) > 1 or line[0].strip(" ") for line in raw):
         raise ValueError(f"{name} is empty")
-    sheet = _without_blank_lines(Sheet(raw, text[:begin], ends, numbers, delimiter))
+    sheet = _without_blank_lines(Sheet(raw, text[:begin], ends, numbers, delimiter, encoding))
     width = len(sheet.raw[0])
     for line, number in zip(sheet.raw, sheet.lines, strict=True):
         if len(line) != width:
@@ -146,15 +151,37 @@ def _without_blank_lines(sheet: Sheet) -> Sheet:
         sheet.ends[i] + "".join(sheet.raw[k][0] + sheet.ends[k] for k in range(i + 1, after))
         for i, after in zip(keep, [*keep[1:], len(blank)], strict=True)
     ]
-    return Sheet([sheet.raw[i] for i in keep], sheet.start, ends, [sheet.lines[i] for i in keep], sheet.delimiter)
+    return replace(sheet, raw=[sheet.raw[i] for i in keep], ends=ends, lines=[sheet.lines[i] for i in keep])
 
 
-def _decode(data: bytes, name: str) -> str:
+def _decode(data: bytes, name: str, encoding: str) -> str:
+    if encoding == "utf-8" and (code := _unmarked_utf16(data)):
+        raise ValueError(
+            f"{name} seems to be {code} text without its mark: save it as UTF-8, or iconv -f {code} -t UTF-8"
+        )
     try:
-        return data.decode("utf-8")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"{name}: line {line} is not UTF-8 text") from error
+        line = data[: error.start].count("\n".encode(encoding)) + 1
+        if encoding != "utf-8":
+            raise ValueError(f"{name}: line {line} is not UTF-16 text, as its first bytes announce") from error
+        raise ValueError(f"{name}: line {line} is not UTF-8 text{_remedy(data)}") from error
+
+
+def _unmarked_utf16(data: bytes) -> str | None:
+    """Which UTF-16 bytes seem to be of which more than half of the even or the odd ones are null."""
+    start = data[:SNIFFED]
+    halves = (("UTF-16LE", start[1::2]), ("UTF-16BE", start[::2]))
+    return next((code for code, half in halves if 2 * half.count(0) > len(half)), None)
+
+
+def _remedy(data: bytes) -> str:
+    """What bytes that are not UTF-8 may be, and what to do about it; the ending of a sentence."""
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return ": save it as UTF-8"
+    return "; it may be Windows-1252 (Latin-1): save it as UTF-8, or iconv -f WINDOWS-1252 -t UTF-8"
 
 
 def _sniff(text: str, cut: bool) -> str:

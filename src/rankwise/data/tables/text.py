@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -11,16 +10,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rankwise.data.tables.base import Filled, Source, Table, columns_in_words, make_table, shortened
-from rankwise.data.tables.guess import first_notes, left_out, looks_like_header, looks_like_labels, numbers_as_labels
+from rankwise.data.tables.guess import first_notes, labels_notes, left_out, looks_like_header, looks_like_labels
+from rankwise.data.tables.holes import holes_notes
+from rankwise.data.tables.notation import Notation, notation_of
 from rankwise.data.tables.sheet import Sheet, quoted, read_sheet, unpack
 from rankwise.registry import distinct
 
-HOLES = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 TEXTS = ("csv", "csv.gz", "tsv", "tsv.gz")
-DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
-THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
-DECIMAL_NOTE = "the decimal sign is taken to be the comma"
 FIRST_LINE_NOTE = "the first line is taken for data; --header if it names the columns"
+HEADER_NOTE = "the numbers in the first line are taken for column names, not for data; --no-header if they are data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +26,14 @@ class Text(Source):
     """The cells of a text table.
 
     first: the line of the sheet where the numbers begin, 1 below a header. numeric: positions of the numeric
-    columns. labels: that of the labels, or None. decimal: the decimal sign.
+    columns. labels: that of the labels, or None. notation: how numbers are written.
     """
 
     sheet: Sheet
     first: int
     numeric: tuple[int, ...]
     labels: int | None
-    decimal: str
+    notation: Notation
     format: str
 
     @property
@@ -57,7 +55,7 @@ class Text(Source):
         if format not in TEXTS:
             return super().write_as(format, filled, file)
         changes = {
-            (self.first + int(i), self.numeric[j]): number_text(filled.values[i, j], self.decimal)
+            (self.first + int(i), self.numeric[j]): self.notation.text(filled.values[i, j])
             for i, j in np.argwhere(filled.take)
         }
         return self.write_cells(format, changes, (), file)
@@ -72,9 +70,9 @@ class Text(Source):
         """The sheet with changed cells and further lines, as CSV or TSV, packed or not."""
         delimiter = self.sheet.delimiter
         if is_tsv(format) != is_tsv(self.format):
-            delimiter = "\t" if is_tsv(format) else ";" if self.decimal == "," else ","
+            delimiter = "\t" if is_tsv(format) else ";" if self.notation.decimal == "," else ","
         cells = {place: quoted(text, delimiter) for place, text in changes.items()}
-        data = self.sheet.text(cells, more, delimiter).encode()
+        data = self.sheet.text(cells, more, delimiter).encode(self.sheet.encoding)
         file.write(gzip.compress(data, mtime=0) if format.endswith(".gz") else data)
 
     def arrow(self, filled: Filled) -> Any:
@@ -85,7 +83,7 @@ class Text(Source):
         names = self.header or [f"c{j + 1}" for j in range(width)]
         columns: list[Any] = [None] * width
         for k, j in enumerate(self.numeric):
-            own = np.array([to_number(line[j], self.decimal) for line in self.cells], float)
+            own = np.array([self.notation.number(line[j]) for line in self.cells], float)
             columns[j] = pa.array(np.where(filled.take[:, k], filled.values[:, k], own), from_pandas=True)
         for j in range(width):
             if columns[j] is None:
@@ -104,28 +102,31 @@ def is_tsv(format: str) -> bool:
     return format.startswith("tsv")
 
 
-def number_text(number: Any, decimal: str = ".") -> str:
-    """A number in at most 12 significant digits."""
-    return f"{float(number):.12g}".replace(".", decimal)
-
-
-def read_text(data: bytes, name: str, format: str, header: bool | None = None, labels: bool | None = None) -> Table:
+def read_text(
+    data: bytes,
+    name: str,
+    format: str,
+    header: bool | None = None,
+    labels: bool | None = None,
+    told: Notation | None = None,
+    marks: frozenset[str | float] = frozenset(),
+) -> Table:
     """A table from the bytes of a CSV or TSV file.
 
-    Holes are empty cells and NA, N/A, NaN, null, None and ?, in any case. The delimiter is the one of
-    comma, tab, semicolon and bar that cuts the first lines into equal parts, most of them numbers; the decimal sign
-    is a comma where no number has a point and commas inside cells (quoted, where the comma is the delimiter) can be no
-    thousands separators. Whether the first line is a header and the
+    Holes are `rankwise.data.tables.holes.HOLES` in any case, and `marks`. The delimiter is the one of comma, tab,
+    semicolon and bar that cuts the first lines into equal parts, most of them numbers; for the decimal sign and what
+    separates thousands, unless told, see `rankwise.data.tables.notation`. Whether the first line is a header and the
     first column holds labels is found out (see `rankwise.data.tables.guess`) unless told. A column with words in
     it is left as it is; if it has holes, or most of its cells are numbers, the table's notes name it.
 
     Raises:
-        ValueError: on bytes that are not UTF-8 (the line is named), lines of unequal length (likewise),
-            an empty file, no numeric column, or infinities (the cell is named).
+        ValueError: on bytes that are neither UTF-8 nor UTF-16 with its mark (the line is named), lines of unequal
+            length (likewise), an empty file, no numeric column, infinities (the cell is named), or a sign that may as
+            well separate thousands as be the decimal one.
     """
-    parsed = parse(data, name, format)
-    cells, decimal = parsed.cells, parsed.decimal
-    numbers = [[to_number(cell, decimal) for cell in column] for column in zip(*cells, strict=True)]
+    parsed = parse(data, name, format, told, marks)
+    cells, notation = parsed.cells, parsed.notation
+    numbers = [[notation.number(cell) for cell in column] for column in zip(*cells, strict=True)]
     first = int(looks_like_header(cells, numbers) if header is None else header)
     body = [column[first:] for column in numbers]
     names = cells[0] if first else None
@@ -138,57 +139,26 @@ def read_text(data: bytes, name: str, format: str, header: bool | None = None, l
     values = np.array([body[j] for j in numeric], dtype=float).T
     rows = tuple(line[label] for line in cells[first:]) if label is not None else None
     titles = tuple((names[j] or f"c{j + 1}") if names else f"c{j + 1}" for j in range(len(body)))
-    source = Text(parsed.sheet, first, numeric, label, decimal, format)
-    notes = _notes(cells[first:], body, numeric, titles, rows, label)
-    if label is not None and labels is None and None not in body[label]:
-        notes = (numbers_as_labels(names[label] if names else ""), *notes)
+    source = Text(parsed.sheet, first, numeric, label, notation, format)
+    notes = [*notation.notes]
+    if header is None and first and all(numbers[j][0] is not None for j in numeric):
+        notes.append(HEADER_NOTE)
     if header is None and not first and None in body[0]:
-        notes = (FIRST_LINE_NOTE, *notes)
-    if decimal == ",":
-        notes = (DECIMAL_NOTE, *notes)
-    return make_table(values, rows, tuple(titles[j] for j in numeric), source, name, notes)
+        notes.append(FIRST_LINE_NOTE)
+    if labels is None and len(body) > 1:
+        notes += labels_notes(names[0] if names else "", body[0], label is not None)
+    notes += _notes(cells[first:], body, numeric, titles, rows, label)
+    notes += holes_notes(notation.counted([line[j] for line in cells[first:] for j in numeric]))
+    return make_table(values, rows, tuple(titles[j] for j in numeric), source, name, tuple(notes))
 
 
-def parse(data: bytes, name: str, format: str) -> Text:
+def parse(
+    data: bytes, name: str, format: str, told: Notation | None = None, marks: frozenset[str | float] = frozenset()
+) -> Text:
     """The cells of a text file, first line included, no column interpreted yet."""
     data = unpack(data, name) if format.endswith(".gz") else data
     sheet = read_sheet(data, name, "\t" if is_tsv(format) else None)
-    return Text(sheet, 0, (), None, _decimal_sign(sheet), format)
-
-
-def is_hole(cell: str) -> bool:
-    """Whether a cell's text marks a hole."""
-    return cell.strip().lower() in HOLES
-
-
-def to_number(cell: str, decimal: str = ".") -> float | None:
-    """The number in a cell, NaN for a hole, None for words."""
-    if is_hole(cell):
-        return float("nan")
-    if decimal == "," and DECIMAL_COMMA.fullmatch(cell):
-        cell = cell.replace(",", ".")
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
-def _decimal_sign(sheet: Sheet) -> str:
-    """A comma if some cells are numbers with one and none is a number with a point.
-
-    In quotes between commas it may also separate thousands: there some cell must show that it does not, and none that
-    it does.
-    """
-    cells = [cell for line in sheet.texts for cell in line]
-    with_comma = [cell for cell in cells if "," in cell]
-    decimals = [cell for cell in with_comma if DECIMAL_COMMA.fullmatch(cell)]
-    if sheet.delimiter == ",":
-        if any(cell.count(",") > 1 and THOUSANDS.fullmatch(cell) for cell in with_comma):
-            return "."
-        decimals = [cell for cell in decimals if not THOUSANDS.fullmatch(cell)]
-    if not decimals:
-        return "."
-    return "." if any(to_number(cell) is not None for cell in cells if "." in cell) else ","
+    return Text(sheet, 0, (), None, notation_of(sheet, name, told, marks), format)
 
 
 def _all_holes(body: list[list[float | None]], numeric: tuple[int, ...]) -> bool:
