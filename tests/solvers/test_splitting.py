@@ -70,8 +70,10 @@ def test_the_derivative_of_the_splitting(bounds):
     splitting = Splitting(DataTerm.of(ENTRIES, 0.4, None), 0.9, False, bounds)
     point, direction = RNG.standard_normal((2, 1 if bounds is None else 2, 12, 9))
     expected = difference(lambda z: splitting.at(z).residual, point, direction)
-    found = SplittingDerivative.of(splitting.at(point))
+    found = SplittingDerivative.of(splitting.at(point), 0.0)
     np.testing.assert_allclose(found(direction), expected, atol=1e-5)
+    shifted = SplittingDerivative.of(splitting.at(point), 0.5)
+    np.testing.assert_allclose(shifted(direction), expected + 0.5 * direction, atol=1e-5)
     assert found.diagonal.min() > 0
 
 
