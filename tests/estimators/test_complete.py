@@ -1,5 +1,6 @@
 """`complete`: recovery, honesty where there is nothing to recover, and tables at their edges."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import rankwise as rw
 from rankwise.estimators import record
 from rankwise.estimators.fitting import FULL_RANK, Task
-from rankwise.estimators.holdout import Holdout
+from rankwise.estimators.holdout import ColumnError, Holdout
 from rankwise.estimators.scaling import SCALINGS, remove_effects
 from rankwise.estimators.selection import exact_fits, fit
 from rankwise.results import RESULTS
@@ -152,8 +153,8 @@ def test_nothing_to_do_and_nothing_to_learn():
 
 def test_scalings_restore_what_they_took():
     problem = rw.Completion.from_dense(holed(LOW_RANK + 5, 0.3))
-    for fit in SCALINGS.values():
-        scaling = fit(problem)
+    for make in SCALINGS.values():
+        scaling = make(problem)
         standardized = scaling.standardize(problem)
         z = np.zeros(problem.shape)
         z[problem.rows, problem.cols] = standardized.values
@@ -235,6 +236,56 @@ def test_units_matter_where_scales_differ_or_the_order_does():
     assert not rw.complete(holed(RNG(3).standard_normal((80, 20)), 0.2)).units_matter
 
 
+def test_every_column_has_its_error_in_its_units():
+    table = holed(LOW_RANK + 0.1 * LOW_RANK.std(axis=0) * RNG(1).standard_normal(LOW_RANK.shape), 0.2)
+    table[:, 4] = np.nan
+    table[:, 7] = 5.0
+    done = rw.complete(table)
+    errors, held = done.column_errors, done.holdout
+    assert [one.name for one in errors] == list(done.table.column_names)
+    assert errors[4] == ColumnError("c5", 60, None, None, 0)
+    assert (errors[7].holes, errors[7].deviation, errors[7].rmse) == (0, 0.0, pytest.approx(0, abs=1e-9))
+    assert sum(one.count for one in errors) == held.problem.size
+    squares = sum(one.count * one.rmse**2 for one in errors if one.count)
+    assert np.sqrt(squares / held.problem.size) == pytest.approx(done.holdout_rmse)
+    assert errors[9].deviation == pytest.approx(np.nanstd(table[:, 9]))
+    assert record.summary(done, "o", "c")["column_errors"][4]["rmse"] is None
+    assert rw.complete([[1.0, 2.0], [3.0, np.nan]]).column_errors == ()
+
+
+def test_even_noise_in_one_unit_stays_even():
+    # Columns of unlike size, noise alike in all: least squares on the table as it is is the right fit.
+    rng = RNG(0)
+    clean = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 20))
+    table = holed(clean + 0.01 * rng.normal(size=clean.shape), 0.3)
+    done, plain = rw.complete(table), rw.solve(rw.Completion.from_dense(table), rw.Greedy(max_rank=2))
+    assert (done.rank, done.members[0].scaling) == (2, "one scale")
+    holes = np.isnan(table)
+    wrong, least = (np.sqrt(np.mean((np.asarray(one) - clean)[holes] ** 2)) for one in (done.matrix, plain.matrix))
+    assert wrong == pytest.approx(least, rel=1e-6)
+    # Errors of candidates are in column standard deviations, however a candidate was scaled.
+    scaled = next(one for one in done.members if one.name == "scaled, no ridge")
+    assert done.members[0].path[0].holdout_rmse == pytest.approx(scaled.path[0].holdout_rmse)
+
+
+def test_columns_too_unlike_for_one_scale():
+    table = LOW_RANK * np.where(np.arange(25) % 2, 1e-200, 1e150) * (1 + 0.1 * RNG(2).standard_normal(LOW_RANK.shape))
+    done = rw.complete(holed(table, 0.2))
+    assert not any("one scale" in one.scaling for one in done.members)
+    assert done.units_matter
+
+
+def test_why_it_stopped_is_told_to_the_owner_of_a_table():
+    for result in (*record.STOPPED, RESULTS.holdout_stopped, RESULTS.holdout_step, RESULTS.budget, RESULTS.closed_form):
+        words = record.STOPPED.get(result, result.value)
+        assert not re.search(r"loss|learning rate|solver|inner_steps|norm_limit|state|residual", words), words
+    done = rw.complete(holed(LOW_RANK, 0.4))
+    assert record.summary(done, "o", "c")["result"] == {
+        "name": "explained",
+        "sentence": "The observed cells are fitted to rounding.",
+    }
+
+
 def test_a_fit_of_full_rank_is_no_low_rank_structure():
     task, better = Task("greedy", 0.1, 0, None, False, print), holdout_of(np.zeros(20), np.ones(20))
     assert task._verdict(better, SimpleNamespace(rank=1)) == (False, FULL_RANK.format("column means"))
@@ -290,8 +341,24 @@ def test_a_bound_on_the_rank_that_was_met_is_told():
     rng = np.random.default_rng(0)
     full = rng.normal(size=(30, 3)) @ rng.normal(size=(3, 12))
     holed = np.where(rng.random(full.shape) < 0.15, np.nan, full)
-    assert rw.complete(holed, max_rank=1).result is RESULTS.max_rank
+    assert rw.complete(holed, max_rank=1, method="greedy").result is RESULTS.max_rank
     assert rw.complete(holed).result is not RESULTS.max_rank
+
+
+def test_a_search_that_time_cut_short_says_so_and_denies_nothing():
+    table = holed(rw.low_rank((40, 30), 6, key=0).dense() + 0.1 * RNG(0).standard_normal((40, 30)), 0.2)
+    done = rw.complete(table, budget=1e-9, method="greedy")
+    assert (done.rank, done.result, done.result.successful) == (1, RESULTS.budget, False)
+    assert done.warnings == (
+        "the budget ended the search at rank 1, with 6 preparations not tried: more time may find a higher rank",
+    )
+    noise = rw.complete(holed(RNG(3).standard_normal((80, 20)), 0.2), budget=1e-9)
+    assert "could not be told in the time given" in noise.verdict
+    assert (noise.method in ("means", "effects"), noise.result) == (True, RESULTS.budget)
+    assert [one.cut for one in noise.members if one.exact_by is None] == [True, True]
+    ample = rw.complete(table[:20].round(), budget=60, method="greedy")  # rounded: no exact fit is sought
+    assert ample.warnings == ()
+    assert not any(one.cut for one in ample.members)
 
 
 def test_a_certified_fit_is_told_with_what_ran():
@@ -305,6 +372,35 @@ def test_a_certified_fit_is_told_with_what_ran():
     assert np.abs(done.matrix - truth.dense()).max() < 1e-6
     assert any(member.certified for member in done.members) or done.result is RESULTS.explained
     assert ", certified," in repr(done)
+
+
+def test_cells_that_hang_on_one_untested_cell_are_counted():
+    # Two blocks of rank one that one cell joins: what lies across is filled in from that cell.
+    rng = RNG(3)
+    table = np.full((20, 12), np.nan)
+    for rows, cols in ((slice(0, 10), slice(0, 6)), (slice(10, 20), slice(6, 12))):
+        block = np.outer(rng.random(10) + 1, rng.random(6) + 1)
+        block[1, 2] = np.nan
+        table[rows, cols] = block
+    table[0, 6] = 1.5
+    done = rw.complete(table)
+    assert done.certified
+    across = np.kron(1 - np.eye(2), np.ones((10, 6))).astype(bool)
+    across[0, 6] = False
+    np.testing.assert_array_equal(done.untested, across)
+    assert any(words.startswith("119 of the filled cells hang on 1 of the observed") for words in done.warnings)
+
+
+def test_rows_and_columns_are_certified_one_by_one():
+    rng = RNG(1)
+    noise, low_rank = rng.standard_normal((40, 12)), rng.standard_normal((40, 2)) @ rng.standard_normal((2, 12))
+    seen = rng.random(noise.shape) < 0.7
+    seen[0] = True
+    stamps = np.vstack([1.7e18 + 1e12 * rng.random(12), noise[1:]])
+    low_rank[5] = 0
+    tables = {"stamps": stamps, "offset": 1e12 + noise, "rows": low_rank * 10.0 ** rng.uniform(-4, 4, (40, 1))}
+    done = {name: rw.complete(np.where(seen, table, np.nan)).certified for name, table in tables.items()}
+    assert done == {"stamps": False, "offset": False, "rows": True}
 
 
 def test_a_certified_fit_is_not_sought_again(monkeypatch):

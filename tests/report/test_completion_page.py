@@ -270,8 +270,30 @@ def test_errors_are_shown_in_both_units_where_these_matter(record: dict[str, Any
         "rmse_effects_standardized": 0.8,
     }
     text = words(render_completion(record))
-    assert "in column standard deviations 0.900, 50 % more than column means (0.600)" in text
+    assert "Held-out RMSE, in column standard deviations 0.900 ± 0.010 50 % more than column means (0.600)" in text
+    assert "own units 0.500 ± 0.020; 50 % less than row and column effects (1.00)" in text
     assert "this completion 0.500 ± 0.020 25 % 0.900 ± 0.010 150 %" in text
+
+
+def test_each_column_has_its_error_and_wide_tables_show_those_with_most_holes(record: dict[str, Any]) -> None:
+    columns = [{"name": f"c{i}", "holes": i, "deviation": 2.0, "rmse": 0.5, "count": 3} for i in range(40)]
+    columns[39] |= {"name": "pH", "rmse": None, "count": 0}
+    record["column_errors"] = columns
+    text = words(render_completion(record))
+    assert "the 30 of 40 columns with the most holes" in text
+    assert "c10 10 2.00 0.500 0.250 3 c11" in text
+    assert "pH 39 2.00 – – 0" in text
+    assert "c9 " not in text
+    record["column_errors"] = [columns[39]]
+    assert "Column by column" not in words(render_completion(record))
+
+
+@pytest.mark.parametrize(("spectrum", "ticks"), [([70, 40, 30], {"nticks": 6}), ([900, 40, 3], {"dtick": "D2"})])
+def test_a_spectrum_within_a_decade_has_ticks(record: dict[str, Any], unpack: Any, spectrum: Any, ticks: Any) -> None:
+    record["spectrum"] = spectrum
+    axis = unpack(render_completion(record))[4]["layout"]["yaxis"]
+    assert ticks.items() <= axis.items()
+    assert ("dtick" in axis) == ("dtick" in ticks)  # within a decade plotly steps evenly
 
 
 def test_a_rejected_fit_is_shown_and_no_candidate_marked(record: dict[str, Any]) -> None:

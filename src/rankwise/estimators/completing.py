@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rankwise.data.tables import Table, fill_like, table_from
+from rankwise.data.tables import Table, fill_like, filling_losses, table_from
 from rankwise.estimators.fitting import METHODS, Outcome, Task
-from rankwise.estimators.holdout import Holdout
+from rankwise.estimators.holdout import ColumnError, Holdout
 from rankwise.estimators.scaling import Scaling
 from rankwise.estimators.selection import Candidate
 from rankwise.keys import as_generator
@@ -40,11 +40,14 @@ class Completed:
     holdout_rmse and its kin: errors on observations that had no part in fitting, nor in choosing scaling, ridge, rank
     and step; with method "auto" they decide between the low-rank fit and the two simple fillings. None with too few.
     model: the low-rank part, standardized as `scaling` says. outcome: everything else that was found on the way.
+    untested: which filled cells, shape (n, p), a certificate does not cover, since they hang on observed cells that no
+    others test; all False without a certificate.
     empty_rows, empty_columns: labels of those without an observed cell, kept as holes unless asked otherwise.
     """
 
     table: Table
     matrix: np.ndarray
+    untested: np.ndarray
     asked: str
     empty_rows: tuple[str, ...]
     empty_columns: tuple[str, ...]
@@ -145,7 +148,18 @@ class Completed:
     @property
     def units_matter(self) -> bool:
         """Whether errors in the table's units may tell another story than those in column standard deviations."""
-        return bool(self.holdout and self.scaling and self.holdout.units_matter(self.scaling))
+        return bool(self.holdout and self.holdout.units_matter())
+
+    @property
+    def column_errors(self) -> tuple[ColumnError, ...]:
+        """The held-out error of every numeric column in its own units; empty without held-out observations."""
+        if self.holdout is None:
+            return ()
+        errors = iter(self.holdout.by_column())  # which knows nothing of empty columns
+        return tuple(
+            ColumnError.of(name, column, next(errors) if not np.isnan(column).all() else np.empty(0))
+            for name, column in zip(self.table.column_names, self.table.values.T, strict=True)
+        )
 
     @property
     def filled(self) -> int:
@@ -222,12 +236,17 @@ def complete(
         outcome = replace(outcome, verdict=ONLY_EMPTY)
     matrix = np.full(table.values.shape, np.nan, table.values.dtype)
     matrix[np.ix_(rows, cols)] = outcome.values
+    untested = np.zeros(matrix.shape, bool)
+    if outcome.hanging is not None:
+        untested[np.ix_(rows, cols)] = outcome.hanging
     if fill_empty:
         _fill_empty(matrix, rows, cols)
     if not denoise:
         matrix[seen] = table.values[seen]
+    if not isinstance(X, Table):  # of a table from a file, the command says what its output's format rounds
+        table = replace(table, notes=(*table.notes, *filling_losses(table, matrix)))
     return Completed(
-        table, matrix, method,
+        table, matrix, untested, method,
         _unseen(table.row_labels, rows),
         _unseen(table.column_names, cols),
         {**settings, "fill_empty": fill_empty}, time.perf_counter() - begun, outcome,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,10 @@ MOVED = "{} cells of the fit lay outside the bounds and were moved into them, wh
 APART = (
     "the observed cells fall into {} parts that share no row and no column: what is filled in between them is a guess"
 )
+HANGING = (
+    "{} of the filled cells hang on {} of the observed that no others test: an error there would carry over unseen, "
+    "and the certificate does not cover them"
+)
 NOT_TRIED = "No low-rank fit was asked for, so nothing can be said about low-rank structure."
 LOW_RANK = "Held-out cells are predicted better than by {}: the table has low-rank structure."
 FULL_RANK = "Held-out cells are predicted better than by {}, but by a fit of full rank: no low-rank structure is shown."
@@ -52,6 +56,10 @@ UNSURE = (
 )
 NO_STRUCTURE = (
     "The data shows no low-rank structure: a low-rank fit predicts held-out cells not clearly better than {} do."
+)
+NOT_IN_TIME = (
+    "Whether the table has low-rank structure could not be told in the time given: the low-rank fits that ended in it "
+    "predict held-out cells not clearly better than {} do."
 )
 NOTHING_LEFT = "nothing was left to train on: column means, and row effects if any, explain every cell"
 BASELINES = {"means": "column means", "effects": "row and column effects"}
@@ -93,7 +101,8 @@ class Outcome:
     predicts held-out cells better than the baselines do. fitted, holdout: None where there was nothing to fit or
     too little to hold out. members: what was tried, best first. certificate: whether the low-rank
     part, with the means and effects that belong to it, fits all observations exactly and these hold it; None where
-    there is no low-rank part of known factors.
+    there is no low-rank part of known factors. hanging: which cells are not covered by it, being filled in from
+    observed ones that no others test; None if none.
     """
 
     values: np.ndarray
@@ -106,6 +115,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     low_rank: bool = False
     certificate: Certificate | None = None
+    hanging: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,8 @@ class Task:
             return self._without_estimate(problem, str(error))
         warnings = self._fewer_than_asked(problem, held)
         means, effects = baseline(kept, "means"), baseline(kept, "effects")
-        trial, refit, candidates = self._fit(kept)
+        trial, refit, candidates, cut_short = self._fit(kept)
+        warnings = (*warnings, *cut_short)
         if self.method == "auto" and not any(one.certified for one in candidates):
             exact = self._exact(problem, candidates)
             if exact is not None:
@@ -149,14 +160,17 @@ class Task:
         final = refit(problem)
         if self.max_rank is not None and final.rank == self.max_rank and final.result is RESULTS.holdout_stopped:
             final = replace(final, result=RESULTS.max_rank)  # the bound was the user's
-        low_rank, verdict = self._verdict(report, final)
-        moved = self._moved(final.values())
-        warnings = (*warnings, MOVED.format(moved)) if moved else warnings
+        if cut_short and method in BASELINES:
+            final = replace(final, result=RESULTS.budget)
+        low_rank, verdict = self._verdict(report, final, bool(cut_short))
+        moved, certificate = self._moved(final.values()), final.certificate(problem)
+        hanging = hanging_holes(problem, final, certificate)
+        warnings = (*warnings, *said(moved, hanging, certificate))
         parts = unconnected(problem) if final.rank else 1
         warnings = (*warnings, APART.format(parts)) if parts > 1 else warnings
         return Outcome(
             within(final.values(), self.bounds), method, verdict, final.result, final, report, candidates, warnings,
-            low_rank, None if moved else final.certificate(problem),
+            low_rank, None if moved else certificate, None if moved else hanging,
         )  # fmt: skip
 
     def _exact(self, problem: Completion, tried: tuple[Candidate, ...]) -> Outcome | None:
@@ -168,10 +182,12 @@ class Task:
             return None
         final, certificate = greedy(problem, found[0], self.key), found[0].certificate
         moved = self._moved(final.values())
+        hanging = hanging_holes(problem, final, certificate)
         return Outcome(
             within(final.values(), self.bounds), "greedy", EXACT, final.result, final,
-            members=(*found, *tried), warnings=(NO_ERROR, *((MOVED.format(moved),) if moved else ())),
+            members=(*found, *tried), warnings=(NO_ERROR, *said(moved, hanging, certificate)),
             low_rank=final.rank < min(problem.shape), certificate=None if moved else certificate,
+            hanging=None if moved else hanging,
         )  # fmt: skip
 
     def _taken(self, report: Holdout, trial: Fitted) -> str:
@@ -182,8 +198,8 @@ class Task:
         exact = trial.result is RESULTS.explained and report.exact()
         return "greedy" if trial.rank and (exact or report.ahead()) else report.better_baseline()
 
-    def _verdict(self, report: Holdout, final: Fitted) -> tuple[bool, str]:
-        """Whether the held-out cells show low-rank structure, and the sentence on it."""
+    def _verdict(self, report: Holdout, final: Fitted, cut: bool = False) -> tuple[bool, str]:
+        """Whether the held-out cells show low-rank structure, and the sentence on it; cut: time ended the search."""
         if self.method in BASELINES:
             return False, NOT_TRIED
         if not report.tells():
@@ -191,7 +207,8 @@ class Task:
         beaten = report.beaten() and final.rank > 0
         low_rank = beaten and final.rank < min(report.problem.shape)
         preferred = self.method == "auto" and final.rank > 0
-        words = LOW_RANK if low_rank else FULL_RANK if beaten else UNSURE if preferred else NO_STRUCTURE
+        none = NOT_IN_TIME if cut else NO_STRUCTURE
+        words = LOW_RANK if low_rank else FULL_RANK if beaten else UNSURE if preferred else none
         return low_rank, words.format(BASELINES[report.better_baseline()])
 
     def _fewer_than_asked(self, problem: Completion, held: Completion) -> tuple[str, ...]:
@@ -231,18 +248,23 @@ class Task:
             within(final.values(), self.bounds), method, UNKNOWN, final.result, final, warnings=tuple(warnings)
         )
 
-    def _fit(self, kept: Completion) -> tuple[Fitted, Callable[[Completion], Fitted], tuple[Candidate, ...]]:
-        """The method fitted to the kept observations, how to fit it to others alike, and what was tried."""
+    def _fit(
+        self, kept: Completion
+    ) -> tuple[Fitted, Callable[[Completion], Fitted], tuple[Candidate, ...], tuple[str, ...]]:
+        """The method fitted to the kept observations, how to fit it to others alike, what was tried, and a sentence
+        where the budget ended the search.
+        """
         if self.method in BASELINES:
-            return baseline(kept, self.method), lambda whole: baseline(whole, self.method), ()
-        candidates = tuple(choose(kept, self.key, self.holdout, self.max_rank, self.step, self.budget))
+            return baseline(kept, self.method), lambda whole: baseline(whole, self.method), (), ()
+        found, left_out = choose(kept, self.key, self.holdout, self.max_rank, self.step, self.budget)
+        candidates, cut_short = tuple(found), ended_by_budget(found, left_out)
         if self.method in ("auto", "greedy"):
             best = candidates[0]
-            return greedy(kept, best, self.key), lambda whole: greedy(whole, best, self.key), candidates
+            return greedy(kept, best, self.key), lambda whole: greedy(whole, best, self.key), candidates, cut_short
         scaling = SCALINGS[candidates[0].scaling]
         if not scaling(kept).standardize(kept).values.any():
             # Nothing is left to train on: means and effects explain every cell.
-            return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates
+            return baseline(kept, "effects"), lambda whole: baseline(whole, "effects"), candidates, cut_short
         self.step(f"train {self.method}")
         inner = kept.split(self.holdout, as_generator(self.key))[0]  # the scaling sees nothing held out for the choice
         standardized = scaling(inner).standardize(kept)
@@ -253,7 +275,7 @@ class Task:
             model = trained.train(made.standardize(whole), self.method, self.key, steps, self._training)
             return Fitted(made, model, chosen_by_holdout(model.result, RESULTS.holdout_step))
 
-        return train(kept), train, candidates
+        return train(kept), train, candidates, cut_short
 
     def _training(self, now: int, limit: int) -> None:
         self.step(f"train {self.method}: step {now} of {limit}")
@@ -266,10 +288,40 @@ def unconnected(problem: Completion) -> int:
     return int(scipy.sparse.csgraph.connected_components(seen, directed=False)[0])
 
 
+def hanging_holes(problem: Completion, final: Fitted, certificate: Certificate | None) -> np.ndarray | None:
+    """Which holes a certificate does not cover: those that hang on observed cells tested by no others; None if none."""
+    found = certificate.hanging if certificate is not None and certificate.holds else None
+    if found is None:
+        return None
+    holes = np.zeros(problem.shape, bool)
+    holes[:, final.scaling.kept(problem)] = found
+    holes[problem.rows, problem.cols] = False
+    return holes if holes.any() else None
+
+
+def said(moved: int, hanging: np.ndarray | None, certificate: Certificate | None) -> tuple[str, ...]:
+    """What to say of cells that no certificate covers."""
+    if moved:
+        return (MOVED.format(moved),)
+    if hanging is None or certificate is None:
+        return ()
+    return (HANGING.format(np.count_nonzero(hanging), certificate.untested),)
+
+
 def greedy(problem: Completion, candidate: Candidate, key: int) -> Fitted:
     """A greedy candidate fitted to all observations of a problem."""
     scaling, model = fit(problem, candidate, key)
-    return Fitted(scaling, model, chosen_by_holdout(model.result, RESULTS.holdout_stopped))
+    return Fitted(scaling, model, chosen_by_holdout(model.result, candidate.stopped))
+
+
+def ended_by_budget(candidates: Sequence[Candidate], left_out: int) -> tuple[str, ...]:
+    """A sentence where the budget ended the search for candidates, uncertified, before it was through."""
+    best = candidates[0]
+    if best.certified or not (left_out or any(one.cut for one in candidates)):
+        return ()
+    where, more = (f" at rank {best.path[-1].rank}", "higher rank") if best.cut else ("", "better fit")
+    untried = f", with {left_out} {'preparation' if left_out == 1 else 'preparations'} not tried" if left_out else ""
+    return (f"the budget ended the search{where}{untried}: more time may find a {more}",)
 
 
 def baseline(problem: Completion, method: str) -> Fitted:

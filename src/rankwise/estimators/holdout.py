@@ -19,12 +19,36 @@ LEAST_HELD_OUT, CONFIDENCE = 10, 0.95
 UNLIKE_SCALES = 3.0
 
 
+@dataclass(frozen=True)
+class ColumnError:
+    """How well the held-out cells of one column were predicted, in the column's own units.
+
+    deviation: the standard deviation of its observed cells, None without any. rmse: the root mean square error on
+    `count` held-out cells, None where there are none.
+    """
+
+    name: str
+    holes: int
+    deviation: float | None
+    rmse: float | None
+    count: int
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray, errors: np.ndarray) -> ColumnError:
+        """From a column with NaN for holes, and the errors on its held-out cells."""
+        seen = values[~np.isnan(values)].astype(float)
+        spread = root_mean_square(seen - seen.mean()) if seen.size else None
+        rmse = root_mean_square(errors) if errors.size else None
+        return cls(name, values.size - seen.size, spread, rmse, errors.size)
+
+
 @dataclass(frozen=True, eq=False)
 class Holdout:
     """Observations set aside before anything was fitted, and what was predicted for them, in the table's units.
 
     scales: the standard deviation of each one's column among the fitted observations (1 for constant columns).
     rejected: what a low-rank fit predicted, of rank `rejected_rank`, where a simple filling was taken instead.
+    unlike: whether the scales of any two columns differ by more than `UNLIKE_SCALES`.
     """
 
     problem: Completion
@@ -34,6 +58,7 @@ class Holdout:
     scales: np.ndarray
     rejected: np.ndarray | None = None
     rejected_rank: int | None = None
+    unlike: bool = False
 
     @classmethod
     def of(
@@ -45,8 +70,9 @@ class Holdout:
         scaling: Scaling,
     ) -> Holdout:
         """The held-out observations with predictions; `scaling` has the columns' standard deviations."""
-        scales = scaling.scales[problem.cols]
-        return cls(problem, predicted, means, effects, np.where(scales > 0, scales, 1.0))
+        scales, varying = scaling.scales[problem.cols], scaling.scales[scaling.scales > 0]
+        unlike = bool(varying.size and varying.max() > UNLIKE_SCALES * varying.min())
+        return cls(problem, predicted, means, effects, np.where(scales > 0, scales, 1.0), unlike=unlike)
 
     def without_low_rank(self, method: str, rank: int) -> Holdout:
         """The same with the predictions of "means" or "effects"; those of the low-rank fit, if any, as rejected."""
@@ -56,6 +82,12 @@ class Holdout:
     def rmse(self, predicted: np.ndarray, standardized: bool = False) -> float:
         """Root mean square error, in the table's units or in column standard deviations."""
         return root_mean_square(self._errors(predicted, standardized))
+
+    def by_column(self) -> list[np.ndarray]:
+        """The errors of what was taken, in the table's units, column by column."""
+        order = np.argsort(self.problem.cols, kind="stable")
+        count = np.bincount(self.problem.cols, minlength=self.problem.shape[1])
+        return np.split(self._errors(self.predicted, False)[order], np.cumsum(count)[:-1])
 
     def rmse_error(self, predicted: np.ndarray, standardized: bool = False) -> float | None:
         """The standard error of `rmse`, None for a single cell.
@@ -71,14 +103,13 @@ class Holdout:
         squares = (errors / top) ** 2
         return float(top * squares.std(ddof=1) / (2 * np.sqrt(squares.mean() * len(squares))))
 
-    def units_matter(self, scaling: Scaling) -> bool:
+    def units_matter(self) -> bool:
         """Whether errors in the table's units may tell another story than those in column standard deviations.
 
-        They may where the columns' scales (those of `scaling`) differ by more than `UNLIKE_SCALES`, and they do where
-        the order of the guesses is another.
+        They may where the columns' scales differ by more than `UNLIKE_SCALES`, and they do where the order of the
+        guesses is another.
         """
-        scales = scaling.scales[scaling.scales > 0]
-        if scales.size and scales.max() > UNLIKE_SCALES * scales.min():
+        if self.unlike:
             return True
         guesses = [one for one in (self.predicted, self.column_means, self.effects, self.rejected) if one is not None]
         pairs = [(self.rmse(one), self.rmse(one, standardized=True)) for one in guesses]

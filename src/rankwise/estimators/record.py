@@ -11,6 +11,7 @@ import numpy as np
 
 from rankwise.estimators.completing import Completed
 from rankwise.estimators.fitting import BASELINES
+from rankwise.estimators.holdout import ColumnError
 from rankwise.estimators.selection import Candidate
 from rankwise.lowrank import singular_values
 from rankwise.results import RESULTS
@@ -25,6 +26,23 @@ GUESSES = {
     "rmse_column_means": "column_means",
     "rmse_effects": "effects",
     "rmse_rejected": "rejected",
+}
+# Why the fit of a table stopped, where the advice of `RESULTS` is for someone who set the solver up.
+STOPPED = {
+    RESULTS.explained: "The observed cells are fitted to rounding.",
+    RESULTS.converged: "Nothing more lowers the error on the observed cells under the preparation that was chosen.",
+    RESULTS.max_rank: "The largest rank allowed (max_rank) was reached; a higher one may predict better.",
+    RESULTS.underdetermined: (
+        "A higher rank would have as many parameters as there are observed cells, so its guesses could not be trusted."
+    ),
+    RESULTS.stalled: "No further rank that the search found fits the observed cells better.",
+    RESULTS.flat: "The fit of the rank that was chosen gained no more.",
+    RESULTS.inner_limit: "The fit of the last rank did not come to its end, so no higher one was tried.",
+    RESULTS.diverging_norm: (
+        "The fit ran off to far larger numbers than the table holds: too few cells are observed for it. Set a lower "
+        "max_rank, or bounds, or take another method."
+    ),
+    RESULTS.non_finite: "The fit ran off beyond all numbers: take another method.",
 }
 
 
@@ -47,12 +65,14 @@ def summary(done: Completed, output: str, command: str) -> dict[str, Any]:
         "verdict": done.verdict,
         "certified": done.certified,
         "certificate": _certificate(done),
+        "untested": int(np.count_nonzero(done.untested)),
         "members": [_member(one) for one in done.members],
-        "result": {"name": done.result.name, "sentence": done.result.value},
+        "result": {"name": done.result.name, "sentence": STOPPED.get(done.result, done.result.value)},
         **{f"holdout_{name}": error for name, error in _errors(done).items()},
         "units_matter": done.units_matter,
         "rejected_rank": done.holdout and done.holdout.rejected_rank,
         "holdout_count": done.holdout.problem.size if done.holdout else 0,
+        "column_errors": [_column(one) for one in done.column_errors],
         "preprocessing": [done.scaling.sentence] if done.scaling else [],
         "empty_rows": list(done.empty_rows),
         "empty_columns": list(done.empty_columns),
@@ -89,6 +109,17 @@ def _member(one: Candidate) -> dict[str, Any]:
         "seconds": one.seconds,
         "certified": one.certified,
         "certificate": one.certificate and one.certificate.sentence,
+    }
+
+
+def _column(one: ColumnError) -> dict[str, Any]:
+    """The held-out error of a column, in its units, beside its standard deviation."""
+    return {
+        "name": readable(one.name),
+        "holes": one.holes,
+        "deviation": _finite(one.deviation),
+        "rmse": _finite(one.rmse),
+        "count": one.count,
     }
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from rankwise.lowrank import LowRank, dense
 from rankwise.problems import Completion
+from rankwise.problems.outliers import residual_scale
+from rankwise.spectrum import root_mean_square
 
 # Weight, in observations, of the other columns' typical scale in a column's own.
 SCALE_PRIOR = 3.0
-# Of a Gaussian: standard deviation over median absolute deviation.
-MAD_TO_STD = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,10 @@ class Scaling:
         z = np.where(self.scales[cols] > 0, z, 0.0)
         return problem.replace(values=z.astype(problem.dtype))
 
+    def kept(self, problem: Completion) -> np.ndarray:
+        """Which columns, shape (d2,), `whole` keeps: constant ones are left out where they are seen whole."""
+        return (self.scales > 0) | (np.bincount(problem.cols, minlength=problem.shape[1]) < problem.shape[0])
+
     def whole(self, problem: Completion, z: LowRank) -> tuple[Completion, LowRank] | None:
         """The observations X_ij / scales_j, and the matrix (means_j / scales_j + effects_i + Z_ij) that has them.
 
@@ -47,7 +52,7 @@ class Scaling:
         varying = self.scales > 0
         if not varying.any():
             return None
-        kept = varying | (np.bincount(problem.cols, minlength=problem.shape[1]) < problem.shape[0])
+        kept = self.kept(problem)
         units = np.where(varying, self.scales, np.where(self.means == 0, 1.0, np.abs(self.means)))[kept]
         seen, varying, means = kept[problem.cols], varying[kept], self.means[kept]
         rows, cols = problem.rows[seen], (np.cumsum(kept) - 1)[problem.cols[seen]]
@@ -70,27 +75,35 @@ class Scaling:
         return self.means[cols] + self.scales[cols] * (self.effects[problem.rows] + problem.measure(z))
 
 
-def scale_only(problem: Completion) -> Scaling:
+def scale_only(problem: Completion, alike: bool = False) -> Scaling:
     """Columns divided by their standard deviations, not centred: the rank of the table stays what it is."""
-    columns = centre_columns(problem)
+    columns = centre_columns(problem, alike)
     means = np.where(columns.scales > 0, 0.0, columns.means)
-    return Scaling(means, columns.scales, columns.effects, "columns divided by their standard deviations, not centred")
+    words = "all columns divided by one number" if alike else "columns divided by their standard deviations"
+    return Scaling(means, columns.scales, columns.effects, f"{words}, not centred")
 
 
-def centre_columns(problem: Completion) -> Scaling:
-    """Column means taken off, columns divided by their standard deviation."""
+def centre_columns(problem: Completion, alike: bool = False) -> Scaling:
+    """Column means taken off, columns divided by their standard deviation.
+
+    alike: all by one number, the root mean square of the standard deviations, so that even noise stays even.
+    """
     means = _column_average(problem, problem.values)
-    sentence = "columns centred on their means and divided by their standard deviations"
-    return Scaling(means, _scales(problem, means), np.zeros(problem.shape[0]), sentence)
+    scales = _scales(problem, means)
+    if alike:
+        each = scales[problem.cols]
+        scales = np.where(scales > 0, root_mean_square(each[each > 0]), 0.0)
+    words = "all divided by one number" if alike else "divided by their standard deviations"
+    return Scaling(means, scales, np.zeros(problem.shape[0]), f"columns centred on their means and {words}")
 
 
-def remove_effects(problem: Completion, rounds: int = 20) -> Scaling:
+def remove_effects(problem: Completion, alike: bool = False, rounds: int = 20) -> Scaling:
     """Columns centred and scaled, and row effects removed: the additive model, rows shrunk towards 0.
 
     The shrinkage is the empirical-Bayes one, n_i / (n_i + within / between), with the variances within and
     between rows by the method of moments.
     """
-    columns = centre_columns(problem)
+    columns = centre_columns(problem, alike)
     z = columns.standardize(problem).values.astype(float)
     rows, cols = problem.rows, problem.cols
     row_count = np.bincount(rows, minlength=problem.shape[0])
@@ -103,10 +116,15 @@ def remove_effects(problem: Completion, rounds: int = 20) -> Scaling:
     return Scaling(columns.means + columns.scales * shift, columns.scales, effects, sentence)
 
 
+# Columns weighed alike by their standard deviations, and each time the same with one scale for all.
+ONE_SCALE = {"scaled": "one scale", "centred": "centred, one scale", "effects": "effects, one scale"}
 SCALINGS: dict[str, Callable[[Completion], Scaling]] = {
     "scaled": scale_only,
     "centred": centre_columns,
     "effects": remove_effects,
+    "one scale": partial(scale_only, alike=True),
+    "centred, one scale": partial(centre_columns, alike=True),
+    "effects, one scale": partial(remove_effects, alike=True),
 }
 
 
@@ -123,24 +141,25 @@ def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
     """
     count = np.bincount(problem.cols, minlength=problem.shape[1])
     deviation = problem.values - means[problem.cols]
-    own, size = _column_rms(problem, deviation), _column_rms(problem, problem.values)
+    own, size = (root_mean_squares(numbers, problem.cols, problem.shape[1]) for numbers in (deviation, problem.values))
     varying = own > 1e-12 * size
     if not varying.any():
         return np.zeros_like(own)
     logs = np.log(np.where(varying, own, 1.0))
     typical = np.median(logs[varying])
-    spread = MAD_TO_STD * np.median(np.abs(logs[varying] - typical))
+    spread = residual_scale(logs[varying] - typical)
     weight = count / (count + SCALE_PRIOR / max(1.0, 2 * SCALE_PRIOR * spread**2))
     drawn = np.exp(weight * logs + (1 - weight) * typical)
     return np.where(varying, drawn, np.where(count > 1, 0.0, np.exp(typical)))
 
 
-def _column_rms(problem: Completion, numbers: np.ndarray) -> np.ndarray:
-    """Root mean squares of columns, in units of each column's largest number: squares neither overflow nor vanish."""
-    largest = np.zeros(problem.shape[1])
-    np.maximum.at(largest, problem.cols, np.abs(numbers))
+def root_mean_squares(numbers: np.ndarray, places: np.ndarray, length: int) -> np.ndarray:
+    """Root mean squares of the numbers at each of `length` places, in units of its largest: none overflows."""
+    largest, count = np.zeros(length), np.bincount(places, minlength=length)
+    np.maximum.at(largest, places, np.abs(numbers))
     unit = np.where(largest > 0, largest, 1.0)
-    return unit * np.sqrt(_column_average(problem, (numbers.astype(float) / unit[problem.cols]) ** 2))
+    squares = np.bincount(places, (numbers.astype(float) / unit[places]) ** 2, length)
+    return unit * np.sqrt(squares / np.maximum(count, 1))
 
 
 def _shrunk_means(z: np.ndarray, rows: np.ndarray, count: np.ndarray) -> np.ndarray:

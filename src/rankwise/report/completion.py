@@ -7,7 +7,7 @@ from typing import Any
 
 from .blocks import Block, Bullets, Command, Figure, Key, Legend, Pair, Section, Table, Text
 from .headline import headline, subtitle, warnings
-from .held_out import error_table, scatter_figure
+from .held_out import column_table, error_table, scatter_figure
 from .matrices import MatrixView, after_figure, before_figure, matrix_view, scale_ends
 from .page import render_page
 from .ranks import error_figure, path_table, spectrum_figure
@@ -28,7 +28,8 @@ def render_completion(record: Record) -> str:
     spectrum, path [{rank, train_rmse, holdout_rmse, seconds}] and path_baselines {name: error}, both
     in standardized units, holdout {actual, predicted, row, column, rmse, rmse_error, rmse_column_means, rmse_effects,
     rmse_rejected}, in the table's, with units_matter the errors also in column standard deviations, their names then
-    ending in _standardized, and rejected_rank.
+    ending in _standardized, and rejected_rank; column_errors [{name, holes, deviation, rmse, count}], each in the
+    column's units.
 
     Raises ValueError when fields contradict one another (matrices or labels of different lengths),
     ImportError when jinja2 or plotly is missing.
@@ -97,12 +98,11 @@ def _thinned(record: Record, view: MatrixView) -> list[str]:
 def _quality(record: Record, view: MatrixView | None) -> Section | None:
     """Errors at held-out entries: in numbers, entry by entry, and against rank."""
     holdout = record.get("holdout") or {}
-    found = (scatter_figure(holdout, view, record.get("column_names")), error_figure(record))
-    figures = [figure for figure in found if figure is not None]
-    table = error_table(holdout)
-    blocks: list[Block] = [table] if table else []
-    if figures:
-        blocks.append(Pair(figures))
+    drawn = (scatter_figure(holdout, view, record.get("column_names")), error_figure(record))
+    figures = [figure for figure in drawn if figure is not None]
+    pair = Pair(figures) if figures else None
+    found = (error_table(holdout), column_table(record.get("column_errors") or []), pair)
+    blocks = [block for block in found if block is not None]
     return Section("How good are the filled values?", blocks) if blocks else None
 
 

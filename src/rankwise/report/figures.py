@@ -226,7 +226,9 @@ def _error_axis(errors: Sequence[float]) -> dict[str, Any]:
 
 
 def _log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """Ticks at 1, 2, 5 over a few decades, at powers of ten over many."""
+    """Evenly stepped ticks within a decade, ticks at 1, 2, 5 over a few, at powers of ten over many."""
+    if values and max(values) <= 10 * min(values):
+        return {"type": "log", "nticks": 6, "tickformat": ".3~g"}  # of 1, 2 and 5 there may be one or none
     if values and max(values) < 3000 * min(values):
         return {"type": "log", "dtick": "D2", "tickformat": ".3~g"}
     return {"type": "log", "exponentformat": "power"}

@@ -53,10 +53,13 @@ def _error_card(record: Record) -> Card | None:
     holdout = record.get("holdout") or {}
     if finite(holdout.get("rmse")) is None:
         return None
-    note = _beside(holdout, "")
-    if holdout.get("units_matter") and (other := _beside(holdout, STANDARDIZED)):
-        note += f"; in column standard deviations {significant(holdout['rmse' + STANDARDIZED])}, {other}"
-    return Card("Held-out RMSE", with_spread(holdout["rmse"], holdout.get("rmse_error")), note)
+    error, spread = with_spread(holdout["rmse"], holdout.get("rmse_error")), holdout.get("rmse_error" + STANDARDIZED)
+    if not holdout.get("units_matter") or finite(holdout.get("rmse" + STANDARDIZED)) is None:
+        return Card("Held-out RMSE", error, _beside(holdout, ""))
+    # One number for columns in unlike units means something in standard deviations alone.
+    notes = (_beside(holdout, STANDARDIZED), f"in the table's own units {error}", _beside(holdout, ""))
+    first = with_spread(holdout["rmse" + STANDARDIZED], spread)
+    return Card("Held-out RMSE, in column standard deviations", first, "; ".join(note for note in notes if note))
 
 
 def _beside(holdout: Record, units: str) -> str:

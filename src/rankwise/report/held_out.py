@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from .blocks import Figure, Table
 from .figures import plain, predicted_scatter
 from .matrices import MatrixView
-from .wording import count, finite, percent, significant
+from .wording import count, finite, percent, shortened, significant
 
 MOST_POINTS = 2000
+MOST_COLUMNS = 30
 
 GUESSES = {
     "rmse": "this completion",
@@ -62,6 +63,28 @@ def error_table(holdout: Mapping[str, Any]) -> Table | None:
         caption += " and in column standard deviations (SDs), which the verdict compares"
         head += ["RMSE in column SDs", "against column means"]
     return Table(caption, head, rows, marked=0 if "rmse" in errors else None)
+
+
+def column_table(columns: Sequence[Mapping[str, Any]]) -> Table | None:
+    """The held-out error of each column in its own units; None when there is none.
+
+    Of more than `MOST_COLUMNS` those with the most holes are shown, in the table's order.
+    """
+    if not any(finite(one.get("rmse")) is not None for one in columns):
+        return None
+    shown = sorted(range(len(columns)), key=lambda place: -(finite(columns[place].get("holes")) or 0))[:MOST_COLUMNS]
+    rows = [_column_cells(columns[place]) for place in sorted(shown)]
+    caption = "Column by column, each in its own units: standard deviation (SD) of observed cells, and held-out RMSE"
+    if len(rows) < len(columns):
+        caption += f"; the {count(len(rows))} of {count(len(columns))} columns with the most holes"
+    return Table(caption, ["column", "holes", "SD", "held-out RMSE", "RMSE in SDs", "held-out cells"], rows)
+
+
+def _column_cells(one: Mapping[str, Any]) -> list[str]:
+    spread, rmse = finite(one.get("deviation")), finite(one.get("rmse"))
+    relative = rmse / spread if rmse is not None and spread else None
+    cells = [count(one.get("holes")), significant(spread), significant(rmse), significant(relative)]
+    return [shortened(str(one.get("name"))), *cells, count(one.get("count"))]
 
 
 def better_guess(holdout: Mapping[str, Any], units: str = "") -> tuple[str, float] | None:
