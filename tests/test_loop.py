@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import rankwise as rw
+from rankwise.loop import checkpoint_steps
 from rankwise.measures import MEASURES
 from rankwise.results import RESULTS
+from rankwise.solvers import Solver
 
 TRUTH = rw.low_rank((12, 10), 2, key=0)
 PROBLEM = rw.observe(TRUTH, 80, key=1).mean()
@@ -75,6 +77,43 @@ def test_trouble_is_a_result():
     still = rw.solve(PROBLEM, DEEP.replace(factorization=rw.Deep(2, rw.Gaussian(0.0)), stationary=0.0), max_steps=100)
     assert still.result is RESULTS.converged
     assert rw.solve(PROBLEM, DEEP, max_steps=5).result is RESULTS.max_steps
+
+
+@dataclass(frozen=True)
+class Runaway(Solver):
+    """A matrix that grows without end, or nan where nothing is observed; says that it has converged at any infinity."""
+
+    hole: bool = False
+    driver = "host"
+    default_steps = 2000
+
+    def init(self, problem, key):
+        return np.ones(problem.shape)
+
+    def step(self, problem, state):
+        return np.where(problem.adjoint(np.ones(problem.size)) == 0, np.nan, 1.0) if self.hole else 1e50 * state
+
+    def outcome(self, problem, state):
+        with np.errstate(over="ignore"):
+            return RESULTS.converged if np.linalg.norm(state) == np.inf else RESULTS.running
+
+    def matrix(self, state):
+        return state
+
+
+def test_a_run_that_left_the_floats_is_no_success_whatever_its_solver_says():
+    run = rw.solve(PROBLEM, Runaway())
+    assert (run.result, run.steps) == (RESULTS.non_finite, 4)
+    assert np.isfinite(run.matrix).all()
+    assert rw.solve(PROBLEM, Runaway(hole=True), max_steps=2).result is RESULTS.non_finite
+    assert rw.solve(PROBLEM, Runaway(), max_steps=2).result is RESULTS.max_steps
+    large = PROBLEM.replace(values=1e160 * PROBLEM.values)
+    assert rw.solve(large, Runaway(), max_steps=2).result is RESULTS.max_steps
+
+
+def test_more_checkpoints_than_steps_are_all_the_steps():
+    np.testing.assert_array_equal(checkpoint_steps(10**12, 3, 20), np.arange(3, 21))
+    np.testing.assert_array_equal(checkpoint_steps(10**12, 5, 5), [5])
 
 
 def test_the_last_state_is_judged_between_two_checks():

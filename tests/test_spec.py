@@ -14,6 +14,7 @@ from rankwise.penalties import Ratio
 from rankwise.problems import PROBLEMS, Huber
 from rankwise.solvers import GradientDescent, Greedy
 from rankwise.spec import build_spec, read_spec, write_record
+from rankwise.studies.overlay import put
 
 RUN = {
     "key": 2,
@@ -200,7 +201,11 @@ def test_of_a_table_so_many_cells_are_observed_and_all_others_held_out(tmp_path)
         ("solver.penalty.weight", [1], "solver.penalty: weight must be a number, not [1]"),
         ("max_stpes", 3, "max_stpes is not a key; did you mean 'max_steps'?"),
         ("max_steps", "few", "max_steps must be a whole number, not 'few'"),
+        ("max_steps", -5, "max_steps must be at least 0, not -5"),
+        ("key", -1, "key must be at least 0, not -1"),
+        ("key", "a", "key must be a whole number, not 'a'"),
         ("checkpoints", "many", "checkpoints must be a whole number"),
+        ("checkpoints", 100_000_000, "checkpoints must lie between 1 and 1,000,000, not 100000000"),
         ("checkpoints", {"a": 1}, "checkpoints.a is not a key; known: count, spacing"),
         ("checkpoints", {"count": 0}, "checkpoints.count must lie between 1 and 1,000,000, not 0"),
         ("checkpoints", {"count": 2_000_000_000}, "checkpoints.count must lie between 1 and 1,000,000"),
@@ -216,6 +221,22 @@ def test_what_is_wrong_is_named_by_its_path(path, value, told):
         build_spec(changed(path, value))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("track", ["heldout_loss"], "track has 'heldout_loss', which needs problem.holdout above 0"),
+        ("solver", "amplitude_flow", "solver: AmplitudeFlow takes intensities"),
+        ("solver", {"name": "alternating_least_squares", "rank": 8}, "solver: rank must be at most 7"),
+        ("checkpoints", [0, 6], "checkpoints must lie between 0 and max_steps = 5"),
+    ],
+)
+def test_what_solver_and_problem_refuse_is_named_with_its_key(path, value, told):
+    plain = {**RUN, "solver": {"name": "gradient_descent"}, "problem": {**RUN["problem"], "holdout": 0}}
+    build_spec(plain).check()
+    with pytest.raises(ValueError, match=f"^{told}"):
+        build_spec(put(plain, path, value)).check()
 
 
 @pytest.mark.parametrize("name", GENERATORS)

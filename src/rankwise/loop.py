@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rankwise.keys import as_generator
+from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES, measurable
 from rankwise.problems import Problem
 from rankwise.results import RESULTS
@@ -216,16 +217,37 @@ def _run_on_host(
     with _one_thread_if_small(problem):
         state, steps = (solver.init(problem, key), 0) if state is None else state
         times, rows = [steps], [_measure(solver, problem, state, data, names)]
-        while (result := solver.outcome(problem, state)) is RESULTS.running and steps < limit:
+        while (result := _outcome(solver, problem, state, rows[-1])) is RESULTS.running and steps < limit:
             state, steps = solver.step(problem, state), steps + 1
             times.append(steps)
             rows.append(_measure(solver, problem, state, data, names))
             if progress is not None:
                 progress(steps, limit)
+    if (result is RESULTS.running or result.successful) and not _is_finite(solver.matrix(state)):
+        result = RESULTS.non_finite
     result = RESULTS.max_steps if result is RESULTS.running else result
     records = {name: _align([row[name] for row in rows]) for name in rows[0]}
     history = History(np.asarray(times), records)
     return Solution(solver.matrix(state), result, steps, history, (state, steps), time.perf_counter() - begun)
+
+
+def _outcome(solver: Solver, problem: Problem, state: Any, row: dict[str, np.ndarray]) -> RESULTS:
+    """What the solver says, but for a loss beyond the floats where that of the data is not: a run that diverged.
+
+    Inequalities of a stopping test hold by chance there, or never: inf <= tolerance * inf, nan <= tolerance * nan.
+    """
+    result = solver.outcome(problem, state)
+    if (result is RESULTS.running or result.successful) and not np.isfinite(row["train_loss"]):
+        with np.errstate(over="ignore"):
+            if np.isfinite((np.asarray(problem.values, float) ** 2).sum()):
+                return RESULTS.non_finite
+    return result
+
+
+def _is_finite(matrix: Any) -> bool:
+    """Whether a matrix is finite, of a product its factors."""
+    parts = (matrix.left, matrix.right) if isinstance(matrix, LowRank) else (matrix,)
+    return all(bool(np.isfinite(part).all()) for part in parts)
 
 
 def _one_thread_if_small(problem: Problem) -> AbstractContextManager[Any]:
@@ -260,7 +282,7 @@ def checkpoint_steps(given: int | Sequence[int], first: int, last: int) -> np.nd
     if isinstance(given, int | np.integer):
         if given < 1:
             raise ValueError(f"checkpoints must be a positive number or a list of steps, not {given}")
-        steps = np.unique(np.linspace(first, last, given + 1).round().astype(int))
+        steps = np.unique(np.linspace(first, last, min(given, max(last - first, 1)) + 1).round().astype(int))
     else:
         steps = np.unique(np.asarray(given))
         if np.ndim(given) != 1 or (steps.size and steps.dtype.kind not in "iu"):

@@ -12,7 +12,7 @@ import rankwise
 
 PACKAGES = ("rankwise", "numpy", "scipy", "jax", "jaxlib", "optax", "diffrax")
 # Parts of rankwise that no result of a run depends on.
-ASIDE = ("cli", "report", "estimators", "studies")
+ASIDE = ("cli", "report", "estimators", "studies", "vocabulary.py")
 
 
 @cache

@@ -126,6 +126,7 @@ def test_solve_writes_its_record(shell, tmp_path):
         (["run.toml", "-o", ""], "-o takes the name of a folder"),
         (["noend"], "noend has no ending that the folder's name could leave out: name a folder with -o"),
         (["blind.toml"], "blind.toml: track has 'heldout_loss', which needs problem.holdout above 0"),
+        (["wide.toml"], "wide.toml: solver: rank must be at most"),
     ],
 )
 def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
@@ -134,6 +135,7 @@ def test_broken_specs_are_told_in_one_line(shell, tmp_path, words, told):
     (tmp_path / "deep.toml").write_text("a = " + "[" * 5000)
     (tmp_path / "bytes.toml").write_bytes(bytes(range(128, 256)))
     (tmp_path / "wrong.toml").write_text(SPEC + "ranks = 3\n")
+    (tmp_path / "wide.toml").write_text(SPEC.replace("greedy", "alternating_least_squares") + "rank = 1000\n")
     (tmp_path / "noend").write_text(SPEC)
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "blind.toml").write_text(SPEC.replace("effective_rank", "heldout_loss"))

@@ -74,6 +74,15 @@ def test_the_factor_of_sensors():
         (lambda: rw.diffract(np.ones((2, 2)), 3, key=0), "a signal"),
         (lambda: rw.diffract_coded(SIGNAL, 0, key=0), "masks, their number"),
         (lambda: rw.diffract_coded(3.0, 1, key=0), "a signal or an image"),
+        (lambda: rw.observe(TRUTH, 9, key=0, min_degree="a"), "min_degree must be an integer of at least 0, not 'a'"),
+        (lambda: rw.observe(TRUTH, 9, key=0, min_degree=None), "min_degree must be an integer"),
+        (lambda: rw.diffract(["a"], 5, key=0), "signal must be made of numbers"),
+        (lambda: rw.diffract_coded([np.inf, 1.0], 5, key=0), "image has an entry that is not finite"),
+        (lambda: rw.diffract([1e200, 1.0], 5, key=0), "not finite"),
+        (lambda: rw.diffract_coded([1e200, 1.0], 5, key=0), "not finite"),
+        (lambda: rw.sense(TRUTH, 50, key=0, noise=1.7e308), "not finite"),
+        (lambda: rw.observe(TRUTH, 50, key=0).split("a", 0), "fraction must be a number"),
+        (lambda: rw.observe(TRUTH, 50, key=0).split(None, 0), "fraction must be a number"),
     ],
 )
 def test_refusals(call, words):
@@ -88,7 +97,29 @@ def test_truths_that_are_no_real_matrix_are_refused(draw):
         draw(real + 1j, 8, key=1)
     with pytest.raises(ValueError, match=r"truth must be a matrix \(d1, d2\), not an array of shape \(4,\)"):
         draw(real[0], 8, key=1)
+    with pytest.raises(ValueError, match="truth has an entry that is not finite"):
+        draw(np.full((4, 4), np.inf), 8, key=1)
     assert (draw(real.tolist(), 8, key=1).values == draw(real, 8, key=1).values).all()
+
+
+@pytest.mark.parametrize("count", [40, 700, 2500])
+def test_the_entries_that_a_key_draws_are_those_of_a_mask(count):
+    rng, mask = np.random.default_rng(3), np.zeros(60 * 50, bool)
+    mask[rng.choice(60 * 50, count, replace=False)] = True
+    drawn = rw.observe(rw.low_rank((60, 50), 1, key=0), count, key=3)
+    np.testing.assert_array_equal(np.nonzero(mask.reshape(60, 50)), (drawn.rows, drawn.cols))
+
+
+def test_few_entries_are_drawn_without_the_matrix():
+    drawn = rw.observe(rw.LowRank(np.ones((10**6, 1)), np.ones((10**6, 1))), 5, key=0)
+    assert len(set(zip(drawn.rows.tolist(), drawn.cols.tolist(), strict=True))) == 5
+    with pytest.raises(ValueError, match=r"kappa must be at least 1 and finite, not 0\.5"):
+        rw.low_rank((4, 4), 2, key=0, kappa=0.5)
+
+
+@pytest.mark.parametrize("kappa", [1e200, 1e308])
+def test_any_condition_number_gives_mean_square_one(kappa):
+    assert np.mean(rw.low_rank((6, 5), 2, key=0, kappa=kappa).dense() ** 2) == pytest.approx(1)
 
 
 def test_factors_are_real():

@@ -14,6 +14,7 @@ def cited():
     files = [path for path in (ROOT / "docs").rglob("*.md") if path.name != "references.md"]
     for folder in ("src", "tests", "examples"):
         files += (ROOT / folder).rglob("*.py")
+    files += (ROOT / "studies").rglob("*.toml")
     found = {}
     for path in files:
         found.update(dict.fromkeys(KEY.findall(path.read_text(encoding="utf-8")), path.name))

@@ -13,7 +13,7 @@ GIVEN: dict[str, Any] = {
     "case": {
         "track": ["singular_values", "mean_square_error"],
         "problem": {"count": 12, "truth": {"shape": [4, 4], "rank": 1}},
-        "solver": {"name": "gradient_descent"},
+        "solver": {"name": "gradient_descent", "factorization": {"name": "deep", "start": {"name": "gaussian"}}},
     },
     "axes": {
         "depth": {"key": "solver.factorization.depth", "values": [2, 3]},

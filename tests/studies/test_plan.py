@@ -38,6 +38,7 @@ def test_a_large_sparse_completion_is_not_told_to_need_dense_layers():
     greedy, log_det = (solve.size({"problem": problem, "solver": {"name": name}}) for name in ("greedy", "log_det"))
     assert 6e9 < greedy < log_det < 7e9
     assert TASKS["recover"].size({"problem": problem}) == greedy
-    assert TASKS["instance"].size({"problem": problem}) == 400_000_000
+    assert TASKS["instance"].size({"problem": problem}) == 160 * 400_000
+    assert TASKS["instance"].size({"problem": {**problem, "min_degree": 2}}) == 400_000_000
     assert TASKS["instance"].size({"problem": {**problem, "count": 40_000_000}}) >= 9 * 400_000_000
     assert TASKS["recover"].size({"problem": {"file": "t.csv", "count": 10}}) == 0

@@ -6,11 +6,13 @@ import os
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars
 import pytest
 from fragile import Fragile
 
+from rankwise import source
 from rankwise.studies import build_study, records, run_study
 from rankwise.studies.cases import Case
 from rankwise.studies.records import SCHEMA, Records, failure, row
@@ -211,3 +213,15 @@ def test_a_full_disk_is_told_with_its_folder(tmp_path, monkeypatch):
 def test_every_column_is_told_with_its_type():
     told = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| \S", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert dict(told) == {field.name: re.sub(r"\b(item|element): ", "", str(field.type)) for field in SCHEMA}
+
+
+def test_words_and_colors_are_no_code_that_results_depend_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "rankwise", SimpleNamespace(__file__=tmp_path / "__init__.py"))
+
+    def hashed(name, text):
+        (tmp_path / name).write_text(text)
+        return source.code.__wrapped__()
+
+    before = hashed("loop.py", "a = 1")
+    assert hashed("vocabulary.py", "COLORS = ()") == hashed("loop.py", '"""Text."""\na = 1  # one') == before
+    assert hashed("loop.py", "a = 2") != before

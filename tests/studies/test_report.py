@@ -14,7 +14,7 @@ from rankwise.report import render_overview, render_study
 from rankwise.report.claims import claims_table
 from rankwise.report.study import _caption
 from rankwise.studies.results import write_results
-from rankwise.studies.shared import color_of
+from rankwise.studies.shared import color_of, lacking
 from rankwise.studies.summary import command, summarize
 from rankwise.theory.drawing import draw_sheet
 from rankwise.theory.finding import panel_of
@@ -168,6 +168,15 @@ def test_half_a_study_and_its_failures_are_told(make):
     assert "Only 6 of its 12 cases are on record. 2 of its 12 cases failed." in text
     assert "ValueError: no" in text
     assert "– not run: none of its 3 cases is on record" in text
+
+
+@pytest.mark.parametrize(
+    ("done", "cases", "words"),
+    [(0, 1, "its case is not on record"), (0, 16, "none of its 16 cases is on record"),
+     (1, 3, "only 1 of its 3 cases is on record"), (2, 3, "only 2 of its 3 cases are on record")],
+)  # fmt: skip
+def test_what_is_missing_is_told_in_numbers(done, cases, words):
+    assert lacking(done, cases) == words
 
 
 def test_nothing_run_at_all_still_gives_a_page(make):

@@ -5,9 +5,10 @@ from datetime import date
 
 import pytest
 
+from rankwise.spec import build_problem
 from rankwise.studies import build_study, plan, read_study
 from rankwise.studies.overlay import overlay, put
-from rankwise.studies.tasks import TASKS
+from rankwise.studies.tasks import TASKS, solve
 
 STUDY = {
     "title": "trial",
@@ -87,6 +88,69 @@ def test_some_of_the_choices_can_be_taken():
     study["axes"]["method"]["choices"]["plain"] = {"solver": "soft_impute"}
     assert [case.labels["method"] for case in build_study(study, "trial").cases()] == ["plain"] * 2 + ["ratio"] * 2
     assert [case.labels["method"] for case in build_study(study, "trial", quick=True).cases()] == ["ratio"]
+
+
+DEPTH, FORM = "solver.factorization.depth", "solver.factorization"
+
+
+@pytest.mark.parametrize(
+    ("axis", "told"),
+    [
+        ({"key": DEPTH, "values": [4, 5]}, f"axes 'depth' and 'more' both set {DEPTH}"),
+        ({"choices": {"a": {FORM: {"name": "deep", "depth": 4}}}}, f"axis 'more' sets {FORM}, and so not {DEPTH} as"),
+        ({"choices": {"a": {}, "b": {FORM: "full"}}}, f"axis 'more' sets {FORM}, and so not {DEPTH} as"),
+        ({"choices": {"a": {}, "b": {"solver": "greedy"}}}, f"axis 'more' sets solver, and so not {DEPTH} as"),
+        ({"choices": {"a": {}, "b": {"task": "recover"}}}, f"axis 'depth' sets {DEPTH}, which task 'recover' does not"),
+        ({"key": "problem.truth.key", "values": [1, 2]}, "'more' sets problem.truth.key, which follows from the seed"),
+        ({"choices": {"a": {"max_steps": 20}, "b": {}}}, "more = a and more = b are one and the same case"),
+    ],
+)
+def test_an_axis_whose_values_a_case_would_not_have_is_refused(axis, told):
+    study = changed("axes.more", axis) | {"grid": {"all": {"axes": ["depth", "more"]}}}
+    with pytest.raises(ValueError, match=r"^grid\.all: ") as caught:
+        build_study(study, "trial").cases()
+    assert told in str(caught.value)
+
+
+def test_what_lies_in_a_table_of_another_axis_is_no_conflict():
+    start = {"choices": {"plain": {FORM: {"name": "deep"}}, "deepest": {FORM: {"name": "deep", "depth": 3}}}}
+    study = changed("axes.start", start) | {"grid": {"all": {"axes": ["start", "depth"], "where": {"depth": [3]}}}}
+    with pytest.raises(ValueError, match="start = plain and start = deepest are one and the same"):
+        build_study(study, "trial").cases()
+    study["axes"]["start"]["only"] = ["deepest"]
+    assert {case.settings["solver"]["factorization"]["depth"] for case in build_study(study, "trial").cases()} == {3}
+    study["grid"]["all"]["where"] = {"depth": [2]}
+    with pytest.raises(ValueError, match=rf"axis 'depth' sets {DEPTH}, which axis 'start' sets with {FORM}"):
+        build_study(study, "trial").cases()
+
+
+def test_what_follows_from_the_truth_may_coincide():
+    told = {"choices": {"told": {"solver.noise": "truth"}, "blind": {}}}
+    study = {**STUDY, "axes": {"noise": {"key": "problem.noise", "values": [0.0, 0.1]}, "told": told}, "quick": {}}
+    study["grid"] = {"all": {"case": {"solver": {"name": "greedy"}}}}
+    cases = build_study(study, "trial").cases()
+    assert len(cases) == 2 * 2 * 2
+    assert len({case.address for case in cases}) == 3 * 2
+
+
+def test_what_no_case_could_run_is_told_before_claims_on_it():
+    claim = {"text": "t", "value": "stable_rank", "where": {"depth": 3}, "published": 1}
+    for path, value, told in (
+        ("axes.depth.values", [2, "three"], "depth = three.*depth must be a whole number, not 'three'"),
+        ("axes.depth.values", [[2], [3]], r"depth must be a whole number, not \[2\]"),
+        ("case.track", "stable_rank", "track must be a list of names, not 'stable_rank'"),
+        ("axes.depth.values", [2, 4], r"^claims\[0\].where.depth: 3 is no value of axis"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            build_study(changed(path, value) | {"claims": [claim]}, "trial")
+
+
+def test_equal_problems_are_drawn_once_to_be_checked(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(solve, "build_problem", lambda *given: drawn.append(given) or build_problem(*given))
+    study = changed("case.problem.noise", 0.125) | {"grid": {"all": {"axes": ["depth"]}}}
+    assert len(build_study(study, "trial").cases()) == 4
+    assert len(drawn) == 1
 
 
 def test_another_task_takes_of_what_is_common_only_what_it_reads():
@@ -221,9 +285,9 @@ def test_what_is_wrong_in_the_file_is_named_by_its_path(path, value, told):
         ("case.problem.truth.shape", [0, 20], "problem.truth: shape must be two positive integers, not (0, 20)"),
         ("case.problem.truth.shape", [-3, 20], "problem.truth: shape must be two positive integers, not (-3, 20)"),
         (
-            "case.problem.truth.shape",
-            [10**7, 10**7],
-            "problem.truth.shape: drawing observations of a matrix of shape [10000000, 10000000] needs 93,132 GiB",
+            "case.problem",
+            {"name": "operator", "truth": {"shape": [10**7, 10**7], "rank": 2}},
+            "problem.truth.shape: drawing observations of a matrix of shape [10000000, 10000000] needs 745,058 GiB",
         ),
         ("case.track", ["rnk"], "track: unknown track 'rnk'"),
         ("case.track", ["heldout_loss"], "track has 'heldout_loss', which needs problem.holdout"),

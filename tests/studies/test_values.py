@@ -166,7 +166,12 @@ CLAIM = {"text": "t", "value": "mean_square_error", "published": 1.0, "factor": 
             {"figures": [{**FIGURE, "published": [{"x": ["a"], "y": [1]}]}]},
             r"published\[0\].x must be a number, not 'a'",
         ),
+        ({"figures": [{**FIGURE, "series": FIGURE["x"]}]}, rf"figures\[0\].series: '{FIGURE['x']}' is its x already"),
         ({"tables": [{"rows": "depth", "columns": "scale"}]}, r"tables\[0\].value is missing"),
+        (
+            {"tables": [{"rows": "depth", "columns": "depth", "value": "rank"}]},
+            r"tables\[0\].columns: 'depth' is the axis of the rows already",
+        ),
         (
             {"tables": [{"rows": "depth", "columns": ["scale"], "value": "rank"}]},
             r"tables\[0\].columns: there is no axis",

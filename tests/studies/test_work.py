@@ -25,6 +25,13 @@ def test_a_symmetric_factorization_takes_what_two_layers_take():
     assert full.products == 0
 
 
+def test_a_run_is_measured_at_most_at_each_of_its_steps():
+    every, more = (
+        TASKS["solve"].work(descent() | {"track": ["stable_rank"], "checkpoints": n}) for n in (1901, 1_000_000)
+    )
+    assert every == more
+
+
 @pytest.mark.parametrize(
     ("settings", "kept"),
     [

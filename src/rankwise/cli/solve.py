@@ -68,8 +68,6 @@ def run(options: argparse.Namespace) -> int:
     from rankwise.spec import read_spec, record, write_record
 
     spec = read_spec(options.spec)
-    if "heldout_loss" in spec.arguments.get("track", []) and spec.heldout is None:
-        raise ValueError(f"{options.spec}: track has 'heldout_loss', which needs problem.holdout above 0")
     if options.output is None and not Path(options.spec).suffix:
         raise ValueError(f"{options.spec} has no ending that the folder's name could leave out: name a folder with -o")
     if options.output == "":

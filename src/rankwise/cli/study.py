@@ -84,10 +84,11 @@ def _read(options: argparse.Namespace) -> Any:
     changes = {key: _value(text) for key, text in (_pair(one, "--set") for one in options.set)}
     path = find(options.study)
     study = read_study(path, quick=options.quick, data=data, changes=changes)
+    study = replace(study, options={**study.options, "modules": options.modules})
     if not options.quick:
         study.cases()  # what is wrong in the whole is not to be blamed on the quick version
         check_quick(path, data)
-    return replace(study, options={**study.options, "modules": options.modules})
+    return study
 
 
 def _import(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -61,8 +62,9 @@ def low_rank(
         right = left if symmetric else np.linalg.qr(right)[0] * root
     if singular_values is not None:
         return LowRank(left, right)
-    norm = np.linalg.norm(LowRank(left, right).singular_values())
-    root = ((shape[0] * shape[1]) ** 0.5 / norm) ** 0.5
+    sizes = LowRank(left, right).singular_values()
+    unit = math.ldexp(1.0, math.frexp(float(sizes[0]))[1] - 1)  # a power of two, so that no square overflows
+    root = ((shape[0] * shape[1]) ** 0.5 / (unit * np.linalg.norm(sizes / unit))) ** 0.5
     return LowRank(left * root, right * root)
 
 
@@ -100,15 +102,17 @@ def observe(
     truth = _matrix(truth)
     d1, d2 = truth.shape
     _between(count, "count", d1 * d2)
+    if isinstance(min_degree, bool) or not isinstance(min_degree, int | np.integer) or min_degree < 0:
+        raise ValueError(f"min_degree must be an integer of at least 0, not {min_degree!r}")
     if min_degree * max(d1, d2) > count or min_degree > min(d1, d2):
         raise ValueError(f"{count} entries cannot give every row and column {min_degree}")
     rng = as_generator(key)
-    mask = np.zeros(d1 * d2, bool)
-    mask[rng.choice(d1 * d2, count, replace=False)] = True
-    mask = mask.reshape(d1, d2)
+    rows, cols = np.divmod(np.sort(rng.choice(d1 * d2, count, replace=False)), d2)
     if min_degree:
+        mask = np.zeros((d1, d2), bool)
+        mask[rows, cols] = True
         _raise_degrees(mask, min_degree, rng)
-    rows, cols = np.nonzero(mask)
+        rows, cols = np.nonzero(mask)
     values = truth.entries(rows, cols) if isinstance(truth, LowRank) else truth[rows, cols]
     values = values + gaussian(noise, rng, count)
     return Completion((d1, d2), rows, cols, values.astype(dtype))
@@ -202,9 +206,9 @@ def diffract(signal: Any, count: int, *, key: Any, noise: float = 0.0, dtype: An
     zero is read as zero.
 
     Raises:
-        ValueError: if the signal is not one-dimensional, or count is not positive.
+        ValueError: if the signal is not one-dimensional or not of finite numbers, or count is not positive.
     """
-    x = np.asarray(signal)
+    x = _finite(np.asarray(signal), "signal")
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"a signal (n,) is needed, not an array of shape {x.shape}")
     positive_integer(count, "count")
@@ -212,7 +216,8 @@ def diffract(signal: Any, count: int, *, key: Any, noise: float = 0.0, dtype: An
     vectors = rng.standard_normal((count, x.size))
     if np.iscomplexobj(x):
         vectors = (vectors + 1j * rng.standard_normal(vectors.shape)) / 2**0.5
-    exact = np.abs(vectors.conj() @ x) ** 2
+    with np.errstate(over="ignore"):
+        exact = np.abs(vectors.conj() @ x) ** 2
     single = np.dtype(dtype) == np.float32
     vectors = vectors.astype((np.complex64 if single else np.complex128) if np.iscomplexobj(x) else dtype)
     return PhaseRetrieval(vectors, np.maximum(exact + gaussian(noise, rng, count), 0).astype(dtype))
@@ -228,11 +233,11 @@ def diffract_coded(
     noise: standard deviation of Gaussian noise on each intensity; what falls below zero is read as zero.
 
     Raises:
-        ValueError: if the image is empty, or the number of masks is not positive.
+        ValueError: if the image is empty or not of finite numbers, or the number of masks is not positive.
 
     Source: Candes, Li, Soltanolkotabi 2015 (`candes2015coded`), equation 1.9.
     """
-    x = np.asarray(image)
+    x = _finite(np.asarray(image), "image")
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"a signal or an image is needed, not an array of shape {x.shape}")
     positive_integer(masks, "masks, their number,")
@@ -241,7 +246,8 @@ def diffract_coded(
     phases = np.array([1, -1, 1j, -1j])[rng.integers(4, size=shape)]
     patterns = phases * np.where(rng.random(shape) < 0.8, 0.5**0.5, 3**0.5)
     fields = scipy.fft.fftn(patterns * x, axes=tuple(range(1, x.ndim + 1)), norm="ortho")
-    values = np.maximum(np.abs(fields) ** 2 + gaussian(noise, rng, shape), 0).astype(dtype)
+    with np.errstate(over="ignore"):
+        values = np.maximum(np.abs(fields) ** 2 + gaussian(noise, rng, shape), 0).astype(dtype)
     single = np.dtype(dtype) == np.float32
     return CodedDiffraction(
         patterns.astype(np.complex64 if single else np.complex128), values, real=bool(np.isrealobj(x))
@@ -279,7 +285,18 @@ def _matrix(truth: Any) -> Any:
         raise ValueError(f"truth must be a matrix (d1, d2), not an array of shape {matrix.shape}")
     if matrix.dtype.kind not in "fiub":
         raise ValueError(f"truth must be a matrix of real numbers, not of {matrix.dtype}")
+    for part in (matrix.left, matrix.right) if isinstance(matrix, LowRank) else (matrix,):
+        _finite(np.asarray(part), "truth")
     return matrix
+
+
+def _finite(array: np.ndarray, name: str) -> np.ndarray:
+    """The array, once it holds finite numbers, real or complex."""
+    if array.dtype.kind not in "fiubc":
+        raise ValueError(f"{name} must be made of numbers, not of {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has an entry that is not finite")
+    return array
 
 
 def _between(value: Any, name: str, most: int) -> None:
@@ -339,7 +356,8 @@ def gaussian(noise: float, rng: np.random.Generator, shape: int | tuple[int, ...
     Raises:
         ValueError: if that is negative, infinite or no number.
     """
-    return checked(noise, "noise", least=0) * rng.standard_normal(shape)
+    with np.errstate(over="ignore"):  # the problem refuses what is not finite
+        return checked(noise, "noise", least=0) * rng.standard_normal(shape)
 
 
 # How a problem of each kind is drawn from a true matrix: (truth, count, key=, noise=, dtype=).

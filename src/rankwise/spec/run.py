@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rankwise.loop import solve
+from rankwise.loop import check, solve
 from rankwise.lowrank import LowRank
 from rankwise.measures import MEASURES
 from rankwise.problems import Problem
@@ -21,8 +21,15 @@ from rankwise.spec.problems import build_problem
 from rankwise.spec.reading import check_kind, known, refuse_unknown, section, table, words
 from rankwise.spec.solvers import build_solver
 
+Draw = Callable[[Any, Path], tuple[Problem, LowRank | None, Problem | None]]
 RUN_KEYS = ("key", "max_steps", "track", "checkpoints")
 MOST_CHECKPOINTS = 1_000_000
+# What a measure needs besides the matrix and the problem, as a file has it.
+NEEDED = {
+    "truth": "problem.truth",
+    "heldout": "problem.holdout above 0",
+    "layers": "a solver with layers, such as gradient_descent",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,20 @@ class Spec:
     heldout: Problem | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise the ValueError with which `solve` would refuse the run, with the path of the key; nothing is run."""
+        seen = {"truth": self.truth is not None, "heldout": self.heldout is not None, "layers": self.solver.layered}
+        for name in self.arguments.get("track", ()):
+            for needed in MEASURES[name].needs:
+                if not seen.get(needed, True):
+                    raise ValueError(f"track has {name!r}, which needs {NEEDED[needed]}")
+        try:
+            check(self.problem, self.solver, heldout=self.heldout, truth=self.truth)
+        except ValueError as error:
+            raise ValueError(f"solver: {error}") from error
+        steps = {key: self.arguments[key] for key in ("max_steps", "checkpoints") if key in self.arguments}
+        check(self.problem, self.solver, **steps)
 
     def solve(self, progress: Any = None) -> Solution:
         """Run it."""
@@ -57,9 +78,11 @@ def read_spec(path: str | Path) -> Spec:
     """
     given = read_toml(path)
     try:
-        return build_spec(given, Path(path).parent)
+        spec = build_spec(given, Path(path).parent)
+        spec.check()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return spec
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -78,20 +101,26 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
 
 
-def build_spec(given: Mapping[str, Any], folder: Path = Path()) -> Spec:
-    """The run that nested names and numbers describe; file names are relative to `folder`."""
+def build_spec(given: Mapping[str, Any], folder: Path = Path(), draw: Draw = build_problem) -> Spec:
+    """The run that nested names and numbers describe; file names are relative to `folder`.
+
+    draw: what makes a problem, its truth and what was held out of a table of names and numbers.
+    """
     refuse_unknown(given, ("problem", "solver", *RUN_KEYS), "")
     settings = concrete(given)
     solver = build_solver(section(settings, "solver", ""))
     arguments = build_arguments(settings, solver)
-    problem, truth, heldout = build_problem(section(settings, "problem", ""), folder)
+    problem, truth, heldout = draw(section(settings, "problem", ""), folder)
     return Spec(problem, solver, truth, heldout, arguments, dict(given))
 
 
 def build_arguments(given: Mapping[str, Any], solver: Solver) -> dict[str, Any]:
     """The arguments of `solve` that a run gives: key, max_steps, track, checkpoints."""
     arguments = {key: given[key] for key in RUN_KEYS if key in given}
-    check_kind(arguments.get("max_steps", 0), {"int"}, "max_steps")
+    for name in ("key", "max_steps"):
+        check_kind(arguments.get(name, 0), {"int"}, name)
+        if arguments.get(name, 0) < 0:
+            raise ValueError(f"{name} must be at least 0, not {arguments[name]}")
     for name in words(arguments.get("track", []), "track"):
         known(name, {"train_loss": None, **MEASURES}, "track")
     steps = arguments.get("checkpoints", [])
@@ -99,18 +128,26 @@ def build_arguments(given: Mapping[str, Any], solver: Solver) -> dict[str, Any]:
         last = arguments.get("max_steps", solver.default_steps)
         arguments["checkpoints"] = _spaced(table(steps, "checkpoints"), last)
         return arguments
-    for number in steps if isinstance(steps, list | tuple) else [steps]:
+    if not isinstance(steps, list | tuple):
+        _check_count(steps, "checkpoints")
+        return arguments
+    for number in steps:
         check_kind(number, {"int"}, "checkpoints")
     return arguments
+
+
+def _check_count(count: Any, path: str) -> None:
+    """Raise a ValueError unless a number of checkpoints is one that a history can hold."""
+    check_kind(count, {"int"}, path)
+    if not 1 <= count <= MOST_CHECKPOINTS:
+        raise ValueError(f"{path} must lie between 1 and {MOST_CHECKPOINTS:,}, not {count}")
 
 
 def _spaced(given: dict[str, Any], last: int) -> list[int]:
     """Steps from 0 to the last in so many intervals, equal or of equal ratio."""
     refuse_unknown(given, ("count", "spacing"), "checkpoints.")
     count, spacing = section(given, "count", "checkpoints."), given.get("spacing", "log")
-    check_kind(count, {"int"}, "checkpoints.count")
-    if not 1 <= count <= MOST_CHECKPOINTS:
-        raise ValueError(f"checkpoints.count must lie between 1 and {MOST_CHECKPOINTS:,}, not {count}")
+    _check_count(count, "checkpoints.count")
     if spacing not in ("log", "linear"):
         raise ValueError(f"checkpoints.spacing must be 'log' or 'linear', not {spacing!r}")
     steps = np.geomspace(1, max(last, 1), count) if spacing == "log" else np.linspace(0, last, count + 1)

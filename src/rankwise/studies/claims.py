@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rankwise.spec.reading import check_kind, refuse_unknown, section, table
 from rankwise.studies.records import FAILED, Row
 from rankwise.studies.scope import Scope
+from rankwise.studies.shared import lacking
 from rankwise.studies.values import KEYS as VALUE_KEYS
 from rankwise.studies.values import Value, read_number, read_value
 from rankwise.vocabulary import NOT_REPRODUCED, NOT_RUN, ORIGINS, RELATIONS, REPRODUCED
@@ -154,14 +155,12 @@ def _measure(value: Value, folder: Folder) -> tuple[float | None, int, str, str]
         return None, 0, "this version of the study has no such case", ""
     numbers = folder.numbers(entries, value)
     if not numbers:
-        none = f"none of its {len(entries)} cases is on record" if len(entries) > 1 else "its case is not on record"
-        return None, 0, none, ""
+        return None, 0, lacking(0, len(entries)), ""
     rows = [folder.rows[entry.address] for entry in entries if entry.address in folder.rows]
     if all(row["result"] == FAILED for row in rows):
         return None, len(numbers), "all its cases failed", ""
     if len(numbers) < len(entries):
-        lack = f"only {len(numbers)} of its {len(entries)} cases are on record"
-        return value.over(numbers), len(numbers), lack, ""
+        return value.over(numbers), len(numbers), lacking(len(numbers), len(entries)), ""
     if lack := value.lacking(rows):
         return value.over(numbers), len(numbers), lack, ""
     if all(number is None for number in numbers):

@@ -12,7 +12,7 @@ from rankwise.studies.figures import Figure, Published, Row
 from rankwise.studies.folder import Entry, Folder
 from rankwise.studies.records import FAILED
 from rankwise.studies.scope import key
-from rankwise.studies.shared import called, color_of, groups, is_number, spelled
+from rankwise.studies.shared import called, color_of, groups, is_number, lacking, spelled
 from rankwise.studies.trajectories import trajectories
 from rankwise.studies.values import SHARES, Value
 from rankwise.theory.finding import Chart, Curve, Line, Panel
@@ -243,7 +243,7 @@ def _caption(figure: Figure, folder: Folder) -> str:
         labels = dict.fromkeys("published numbers" if p.label == "published" else p.label for p in figure.published)
         words.append(f"Open markers: {', '.join(labels)}.")
     if len(done) < len(entries):
-        words.append(f"Only {len(done)} of its {len(entries)} cases are on record.")
+        words.append(f"{lacking(len(done), len(entries)).capitalize()}.")
     if failed := sum(folder.rows[entry.address]["result"] == FAILED for entry in done):
         words.append(f"{failed} of its {len(entries)} cases failed.")
     return " ".join(words)

@@ -143,7 +143,10 @@ def read_figure(given: Mapping[str, Any], path: str, scope: Scope) -> Figure:
         limits=_ends(given, "limits", path),
     )  # fmt: skip
     if kind == "map":
-        return replace(made, y=scope.axis(section(given, "y", f"{path}."), f"{path}.y", grid))
+        made = replace(made, y=scope.axis(section(given, "y", f"{path}."), f"{path}.y", grid))
+    _refuse_axis_twice(made, path)
+    if kind == "map":
+        return made
     return replace(
         made,
         references=tuple(_reference(*each, rows, scope) for each in _tables(given, "references", path)),
@@ -154,6 +157,15 @@ def read_figure(given: Mapping[str, Any], path: str, scope: Scope) -> Figure:
         ),
         published=tuple(_published(*each, made, scope) for each in _tables(given, "published", path)),
     )
+
+
+def _refuse_axis_twice(figure: Figure, path: str) -> None:
+    """Refuse an axis that is to be two things at once, of which each would show one case only."""
+    met: dict[str, str] = {}
+    for role in ("x", "y", "panels", "series"):
+        axis = getattr(figure, role)
+        if axis and (role != "x" or figure.kind != "curves") and (other := met.setdefault(axis, role)) != role:
+            raise ValueError(f"{path}.{role}: {axis!r} is its {other} already")
 
 
 def _rows(given: Mapping[str, Any], path: str, scope: Scope, grid: str, kind: str) -> tuple[Row, ...]:

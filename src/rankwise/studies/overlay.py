@@ -45,3 +45,18 @@ def put(settings: Mapping[str, Any], key: str, value: Any) -> Settings:
         if not isinstance(inner, Mapping):
             raise ValueError(f"{key} leads through {parent!r}, which is no table")
     return overlay(settings, nested(key, value))
+
+
+def is_laid_over(settings: Any, key: str, value: Any) -> bool:
+    """Whether the settings have a value under a dotted key, a table with all that it says."""
+    for part in key.split("."):
+        if not isinstance(settings, Mapping) or part not in settings:
+            return False
+        settings = settings[part]
+    return _holds(settings, value)
+
+
+def _holds(settings: Any, value: Any) -> bool:
+    if isinstance(value, Mapping) and isinstance(settings, Mapping):
+        return all(name in settings and _holds(settings[name], own) for name, own in value.items())
+    return settings is value or settings == value  # a nan is itself

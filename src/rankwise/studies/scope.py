@@ -19,7 +19,7 @@ from rankwise.studies.tasks.theory import HOLDS
 
 if TYPE_CHECKING:
     from rankwise.studies.axes import Axis
-    from rankwise.studies.study import Grid
+    from rankwise.studies.grids import Grid
 
 SEED = "seed"
 # Numbers of a row that are columns of their own.

@@ -1,4 +1,4 @@
-"""What kinds of figures share: cases by the values of an axis, how these are called, and their colors."""
+"""What figures, tables and claims share: cases by an axis, how values are called and colored, what is missing."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def spelled(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value).replace("_", " ")
     return f"{value:,}" if isinstance(value, int) or (value.is_integer() and value < 1e9) else f"{value:.4g}"
+
+
+def lacking(done: int, cases: int) -> str:
+    """That not all of so many cases are on record, in words."""
+    if cases == 1:
+        return "its case is not on record"
+    return f"{f'only {done}' if done else 'none'} of its {cases} cases {'is' if done < 2 else 'are'} on record"
 
 
 def shade(k: int, many: int) -> str:

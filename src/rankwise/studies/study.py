@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from rankwise.registry import nearest
-from rankwise.spec import concrete, read_toml
+from rankwise.spec import read_toml
 from rankwise.spec.reading import check_kind, known, refuse_unknown, table, words
 from rankwise.studies.asked import read_asked
 from rankwise.studies.axes import Axis, read_axis, refuse_empty, refuse_twice, refuse_vast_grid, seeds_axis, taken_of
-from rankwise.studies.cases import OF_CASE, Case, address, check_limit
+from rankwise.studies.cases import Case, address, check_limit
+from rankwise.studies.grids import Grid, takes
 from rankwise.studies.library import shipped
 from rankwise.studies.overlay import Settings, overlay, put
 from rankwise.studies.plan import refuse_vast
-from rankwise.studies.scope import SEED, scope_of
+from rankwise.studies.scope import scope_of
 from rankwise.studies.tasks import TASKS, Task
 
 KEYS = (
@@ -29,46 +29,6 @@ KEYS = (
 )  # fmt: skip
 # The members of a batch unless the study says otherwise.
 BATCH = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """The product of some axes over common settings. lacks: the data set it cannot run without, "" if none."""
-
-    name: str
-    settings: Settings
-    axes: tuple[Axis, ...]
-    lacks: str = ""
-
-    @property
-    def task(self) -> Task:
-        """What a case of it does, unless a choice on one of its axes says otherwise."""
-        return TASKS[self.settings["task"]]
-
-    def cases(self, folder: Path) -> Iterator[Case]:
-        """Every combination of the axes' values, the last axis fastest.
-
-        Raises:
-            ValueError: naming axis values and key, where a number that follows from others cannot be had.
-        """
-        for chosen in itertools.product(*(range(len(axis.values)) for axis in self.axes)):
-            settings, labels = self.settings, {}
-            for axis, i in zip(self.axes, chosen, strict=True):
-                labels[axis.name] = axis.values[i]
-                for key, value in axis.changes[i].items():
-                    settings = put(settings, key, value)
-            task = TASKS[settings["task"]]
-            if settings["task"] != self.settings["task"]:
-                settings = {
-                    key: value for key, value in settings.items() if key not in self.settings or takes(task, key)
-                }
-            if SEED in labels:
-                settings = task.seeded(settings, labels[SEED])
-            try:
-                settings = concrete(settings)
-            except ValueError as error:
-                raise ValueError(f"{Case(self.name, labels, {}, '').words}: {error}") from error
-            yield Case(self.name, labels, settings, address(settings, folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +90,6 @@ class Study:
                     checked.add(plain)
                 made.append(case)
         return made
-
-
-def takes(task: Task, key: str) -> bool:
-    """Whether a key of a case is for its task, or for whoever runs it."""
-    return key in task.keys or key in OF_CASE
 
 
 def _check(task: Task, case: Case, folder: Path) -> None:
@@ -246,7 +201,12 @@ def build_study(
     )
     # A smaller or changed version may lack values that its figures name: they show what is there.
     may_lack = quick or changes
-    read_asked(study.figures, study.tables, study.claims, scope_of(study.grids, axes, () if may_lack else versions))
+    scope = scope_of(study.grids, axes, () if may_lack else versions)
+    try:
+        read_asked(study.figures, study.tables, study.claims, scope)
+    except ValueError:
+        study.cases()  # what is wrong with the cases themselves comes first: others may only name what they lack
+        raise
     return study
 
 

@@ -53,6 +53,8 @@ def read_table(given: Mapping[str, Any], path: str, scope: Scope) -> Table:
     shared = {name: given[name] for name in VALUE_KEYS if name in given and name != "value"}
     if columns != BY_VALUE:
         scope.axis(columns, f"{path}.columns", grid)
+        if columns == rows:
+            raise ValueError(f"{path}.columns: {columns!r} is the axis of the rows already")
         if "values" in given:
             raise ValueError(f'{path}.values is for columns = "value"; here `value` is needed')
         value = read_value({"value": section(given, "value", f"{path}."), **shared}, path, scope)

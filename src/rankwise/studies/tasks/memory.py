@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# Bytes for each entry of the matrix: of a mark while observations are drawn, of a number where more than one entry in
-# so many is drawn, and of the answer and its truth as dense matrices, when they are compared.
+# Bytes for each entry of the matrix: of a mark while observations are spread over rows and columns, of a number where
+# more than one entry in so many is drawn, and of the answer and its truth as dense matrices, when they are compared.
 MARK, NUMBER, SPARSE, COMPARED = 1, 8, 50, 16
 # Bytes for each observation of a completion, measured: of its place and value, and of least squares with all of them.
 OBSERVED = 160
@@ -20,7 +20,7 @@ def drawing(problem: Mapping[str, Any], entries: int) -> int:
     if name == "rank_one_sensing":
         return 0
     few = name == "completion" and type(count) is int and count <= entries // SPARSE
-    return entries * (MARK if few else MARK + NUMBER)
+    return entries * (MARK * bool(problem.get("min_degree")) + NUMBER * (not few))
 
 
 def instance(problem: Mapping[str, Any], entry: int = COMPARED, observed: int = OBSERVED) -> int:

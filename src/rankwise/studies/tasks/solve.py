@@ -6,18 +6,19 @@ import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rankwise.checkpoint import solve_batch_resumable
-from rankwise.loop import check, solve, solve_batch
+from rankwise.loop import solve, solve_batch
 from rankwise.plain import structure
 from rankwise.results import RESULTS
 from rankwise.solution import Solution
 from rankwise.solvers import GradientDescent, LogDet, NuclearNorm, PrincipalComponentPursuit, Solver
-from rankwise.spec import RUN_KEYS, Spec, build_arguments, build_solver, build_spec
+from rankwise.spec import RUN_KEYS, Spec, build_arguments, build_problem, build_solver, build_spec
 from rankwise.studies.overlay import overlay
 from rankwise.studies.tasks.base import Outcome, Progress, Settings, Task
 from rankwise.studies.tasks.measuring import curves, final_numbers
@@ -55,11 +56,7 @@ class Solve(Task):
 
     def check(self, settings: Settings, folder: Path) -> None:
         """Build everything, and let solver and problem look at one another."""
-        spec = build_spec(_light(settings), folder)
-        given = {key: value for key, value in spec.arguments.items() if key != "key"}
-        if "heldout_loss" in given.get("track", ()) and spec.heldout is None:
-            raise ValueError("track has 'heldout_loss', which needs problem.holdout above 0")
-        check(spec.problem, spec.solver, heldout=spec.heldout, truth=spec.truth, **given)
+        build_spec(_light(settings), folder, _drawn).check()
 
     def alike(self, settings: Settings) -> Hashable | None:
         """The solver's structure, the problem's size and what is recorded; solvers on the host run alone."""
@@ -134,6 +131,18 @@ def _light(settings: Settings) -> Settings:
     dense = isinstance(problem, Mapping) and problem.get("name") == "sensing"
     many = dense and type(problem.get("count")) is int and problem["count"] > 2
     return overlay(settings, {"problem": {"count": 2}}) if many else settings
+
+
+def _drawn(problem: Any, folder: Path) -> Any:
+    """What is made of a problem's settings; of equal ones one after the other once, for a file by what is in it now."""
+    if not isinstance(problem, Mapping) or "file" in problem:
+        return build_problem(problem, folder)
+    return _drawn_of(json.dumps(problem))
+
+
+@lru_cache(maxsize=1)
+def _drawn_of(problem: str) -> Any:
+    return build_problem(json.loads(problem))
 
 
 def _within(spec: Spec, limit: float) -> Solution:

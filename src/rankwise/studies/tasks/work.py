@@ -51,10 +51,11 @@ def descent(solver: GradientDescent, problem: Mapping[str, Any], given: Mapping[
     """
     polar, exact = _of_penalty(solver.penalty)
     made = solver.factorization.products
-    steps = given.get("max_steps", solver.default_steps) * (LINE_SEARCH if solver.optimizer.name == "lbfgs" else 1)
+    last = given.get("max_steps", solver.default_steps)
+    steps = last * (LINE_SEARCH if solver.optimizer.name == "lbfgs" else 1)
     measured = given.get("checkpoints", solver.default_checkpoints)
     spectral = any(MEASURES[name].spectral for name in given.get("track", ()))
-    times = (measured if isinstance(measured, int) else len(measured)) * spectral + FINAL
+    times = min(measured if isinstance(measured, int) else len(measured), last + 1) * spectral + FINAL
     return Work(
         shape(problem),
         products=steps * (PRODUCTS * made + polar),
