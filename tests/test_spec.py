@@ -130,11 +130,14 @@ def test_of_a_table_so_many_cells_are_observed_and_all_others_held_out(tmp_path)
         ({"holdout": 0.1}, "leave problem.holdout out"),
         ({"format": "tvs"}, "problem.format: unknown format 'tvs'; did you mean 'tsv'?"),
         ({"header": "no"}, "problem.header must be true or false"),
+        ({"decimal": ";"}, "problem.decimal: unknown decimal ';'"),
+        ({"holes": -999}, "problem.holes must be a list of words and numbers, not -999"),
         ({"truth": {}}, "problem.truth is not a key"),
         ({"center": 3.5}, "problem.center must be true or false"),
     ):
         with pytest.raises(ValueError, match=re.escape(told)):
             built(**changes)
+    assert sorted([*(few := built(holes=[29, 0])).problem.values, *few.heldout.values]) == list(range(1, 29))
     centered = built(center=True)
     mean = spec.problem.values.mean()
     np.testing.assert_allclose(centered.problem.values, spec.problem.values - mean)

@@ -16,6 +16,7 @@ from rankwise.spec.derived import COUNTS, resolved
 from rankwise.spec.reading import call, check_kind, known, named, parameters, refuse_unknown, section, table, words
 
 KEYS = ("name", "loss", "misfit", "holdout", "holdout_key", "center", "dtype")
+NOTATION = ("decimal", "thousands", "holes")
 
 
 def build_problem(given: Any, folder: Path = Path()) -> tuple[Problem, LowRank | None, Problem | None]:
@@ -61,7 +62,7 @@ def build_problem(given: Any, folder: Path = Path()) -> tuple[Problem, LowRank |
 def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Problem:
     if not isinstance(given["file"], str):
         raise ValueError(f"problem.file must be a file name, not {given['file']!r}")
-    refuse_unknown(given, ("file", "long", "format", "header", "count", *KEYS), "problem.")
+    refuse_unknown(given, ("file", "long", "format", "header", *NOTATION, "count", *KEYS), "problem.")
     if name != "completion":
         raise ValueError(f"problem.file holds a table to complete; problem {name!r} cannot be read from one")
     long = words(given["long"], "problem.long") if "long" in given else None
@@ -71,11 +72,20 @@ def _from_file(given: dict[str, Any], name: str, folder: Path, dtype: str) -> Pr
         known(given["format"], dict.fromkeys(FORMATS.values()), "problem.format")
     if "header" in given:
         check_kind(given["header"], {"bool"}, "problem.header")
+    for key in ("decimal", "thousands"):
+        if key in given:
+            known(given[key], dict.fromkeys(",."), f"problem.{key}")
+    holes = given.get("holes", ())
+    if not isinstance(holes, list | tuple) or not all(isinstance(one, str | int | float) for one in holes):
+        raise ValueError(f"problem.holes must be a list of words and numbers, not {holes!r}")
     read = read_table(
         folder / given["file"],
         long=None if long is None else (long[0], long[1], long[2]),
         format=given.get("format"),
         header=given.get("header"),
+        decimal=given.get("decimal"),
+        thousands=given.get("thousands"),
+        holes=holes,
     )
     return Completion.from_dense(read.values.astype(dtype))
 
