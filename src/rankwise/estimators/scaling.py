@@ -88,7 +88,7 @@ def centre_columns(problem: Completion, alike: bool = False) -> Scaling:
 
     alike: all by one number, the root mean square of the standard deviations, so that even noise stays even.
     """
-    means = _column_average(problem, problem.values)
+    means = averages(problem.values, problem.cols, problem.shape[1])
     scales = _scales(problem, means)
     if alike:
         each = scales[problem.cols]
@@ -110,7 +110,7 @@ def remove_effects(problem: Completion, alike: bool = False, rounds: int = 20) -
     effects, shift = np.zeros(problem.shape[0]), np.zeros(problem.shape[1])
     for _ in range(rounds):
         effects = _shrunk_means(z - shift[cols], rows, row_count)
-        shift = _column_average(problem, z - effects[rows])
+        shift = averages(z - effects[rows], cols, problem.shape[1])
     shift = np.where(columns.scales > 0, shift, 0.0)
     sentence = columns.sentence + ("; row effects removed" if effects.any() else "")
     return Scaling(columns.means + columns.scales * shift, columns.scales, effects, sentence)
@@ -128,9 +128,9 @@ SCALINGS: dict[str, Callable[[Completion], Scaling]] = {
 }
 
 
-def _column_average(problem: Completion, numbers: np.ndarray) -> np.ndarray:
-    count = np.bincount(problem.cols, minlength=problem.shape[1])
-    return np.bincount(problem.cols, numbers, problem.shape[1]) / np.maximum(count, 1)
+def averages(numbers: np.ndarray, places: np.ndarray, length: int) -> np.ndarray:
+    """The mean of the numbers at each of `length` places, 0 where there are none."""
+    return np.bincount(places, numbers, length) / np.maximum(np.bincount(places, minlength=length), 1)
 
 
 def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
@@ -155,11 +155,10 @@ def _scales(problem: Completion, means: np.ndarray) -> np.ndarray:
 
 def root_mean_squares(numbers: np.ndarray, places: np.ndarray, length: int) -> np.ndarray:
     """Root mean squares of the numbers at each of `length` places, in units of its largest: none overflows."""
-    largest, count = np.zeros(length), np.bincount(places, minlength=length)
+    largest = np.zeros(length)
     np.maximum.at(largest, places, np.abs(numbers))
     unit = np.where(largest > 0, largest, 1.0)
-    squares = np.bincount(places, (numbers.astype(float) / unit[places]) ** 2, length)
-    return unit * np.sqrt(squares / np.maximum(count, 1))
+    return unit * np.sqrt(averages((numbers.astype(float) / unit[places]) ** 2, places, length))
 
 
 def _shrunk_means(z: np.ndarray, rows: np.ndarray, count: np.ndarray) -> np.ndarray:

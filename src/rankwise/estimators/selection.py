@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from rankwise.estimators.scaling import ONE_SCALE, SCALINGS, Scaling, centre_columns, root_mean_squares
+from rankwise.estimators.scaling import ONE_SCALE, SCALINGS, Scaling, averages, centre_columns, root_mean_squares
 from rankwise.keys import as_generator
 from rankwise.loop import solve
 from rankwise.lowrank import LowRank, degrees_of_freedom
@@ -178,8 +178,7 @@ def _missed(problem: Completion, matrix: LowRank) -> float | None:
     residual, tolerance = problem.residual(matrix), exact_tolerance(problem.dtype)
     rounding = float(np.finfo(problem.dtype).eps)
     for places, length, centre in ((problem.rows, problem.shape[0], False), (problem.cols, problem.shape[1], True)):
-        count = np.maximum(np.bincount(places, minlength=length), 1)
-        means = np.bincount(places, problem.values, length) / count * centre
+        means = averages(problem.values, places, length) * centre
         sizes, left, varied = (
             root_mean_squares(numbers, places, length)
             for numbers in (problem.values, residual, problem.values - means[places])

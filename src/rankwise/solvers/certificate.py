@@ -101,7 +101,8 @@ class Certificate:
         if not self.untested:
             return words
         words += f"; {self.untested} of the observations {'is' if self.untested == 1 else 'are'} tested by no others"
-        return words if self.hanging is None else f"{words}, and {np.count_nonzero(self.hanging)} entries hang on them"
+        hanging = self.hanging
+        return words if hanging is None else f"{words}, and {np.count_nonzero(hanging)} entries hang on them"
 
 
 def certify(problem: Problem, matrix: LowRank, noise: float | None = None, symmetric: bool = False) -> Certificate:

@@ -151,8 +151,7 @@ def refuse_contradictions(problem: Problem) -> None:
     of LSQR: where these do not settle, and in single precision, nothing is said.
     """
     # In units of their size: squares of the values neither overflow nor vanish.
-    values = np.asarray(problem.values, float) / (root_mean_square(problem.values) or 1.0)
-    scaled = problem.replace(values=values)
+    scaled = problem.in_units(root_mean_square(problem.values) or 1.0)
     missed = _decomposed(scaled)[2] if problem.size <= MOST_COMPARED else _misfit(scaled, problem.dtype)
     if missed > _slack(scaled, problem.dtype):
         raise ValueError("the observations contradict one another: no matrix has them all; say how large the noise is")

@@ -169,7 +169,7 @@ class NuclearNorm(Solver):
         del key
         self._check_bounds(problem)
         size = root_mean_square(problem.values) or 1.0
-        scaled = problem.replace(values=np.asarray(problem.values, float) / size, scale=1.0)
+        scaled = problem.in_units(size)
         curvature = None if self.weight is None else float(problem.scale) * size / self.weight
         data = DataTerm.of(scaled, (self.delta or 0.0) / size, curvature, problem.dtype)
         bounds = None if self.bounds is None else (self.bounds[0] / size, self.bounds[1] / size)

@@ -139,7 +139,7 @@ class SoftImpute(Solver):
         if self.holdout:
             kept, held = problem.split(self.holdout, as_generator(key))
         size = root_mean_square(kept.values) or 1.0
-        scaled = kept.replace(values=np.asarray(kept.values, float) / size, scale=1.0)
+        scaled = kept.in_units(size)
         first = float(kept.scale) * size * leading_pair(scaled, -scaled.values, False)[0]
         return self._start(kept, held, size, self._sequence(min(first, np.finfo(float).max / 2)))
 
@@ -186,7 +186,7 @@ class SoftImpute(Solver):
         """The state at the next weight."""
         weight, *remaining = state.remaining
         kept, held, size = state.kept, state.held, state.size
-        scaled = kept.replace(values=np.asarray(kept.values, float) / size, scale=1.0)
+        scaled = kept.in_units(size)
         gap = self.gap if held is None and not remaining else max(self.gap, self.path_gap)
         fit = fit_penalized(scaled, weight / size / float(kept.scale), state.fit, gap=gap, max_steps=self.inner_steps)
         matrix = fit.matrix
