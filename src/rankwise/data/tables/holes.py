@@ -15,23 +15,8 @@ from rankwise.data.tables.base import Table, shortened
 HOLES = frozenset(
     {
         *("", "na", "n/a", "n.a.", "n.a", "<na>", "nan", "-nan", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
-        *(
-            "null",
-            "nil",
-            "none",
-            "missing",
-            "not available",
-            "?",
-            "-",
-            "--",
-            "---",
-            "\u2013",
-            "\u2014",
-            ".",
-            "..",
-            "...",
-            ":",
-        ),
+        *("null", "nil", "none", "missing", "not available"),
+        *("?", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", ":"),
         *("#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?"),
     }
 )
